@@ -1,0 +1,239 @@
+"""The one place where a recipe meets Keras: the three graphs, their compilation, the batches and the callbacks."""
+
+import contextlib
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kcnn.augment.fuse import fuse
+from kcnn.callbacks.average import AverageWeights
+from kcnn.callbacks.best import KeepBest
+from kcnn.callbacks.finite import StopOnNaN
+from kcnn.callbacks.history import RunHistory
+from kcnn.callbacks.tensorboard import TensorBoardScalars
+from kcnn.data.batches import EvaluationBatches, TrainingBatches
+from kcnn.errors import RecipeError
+from kcnn.initial import initialize
+from kcnn.layers.dropout import PositionalDropout
+from kcnn.optim.schedules import LearningRateTable
+from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that `model.fit` needs.
+
+    Attributes:
+        network: Pixels to logits, stock layers alone; the model that is trained and saved.
+        model: The training graph around it, compiled: augmentation, then the layers of `network`.
+        batches: Training batches, a function of the step.
+        validation: Validation batches, or None.
+        rates: float32 array, the learning rate at each step of the training.
+    """
+
+    network: keras.Model
+    model: keras.Model
+    batches: TrainingBatches
+    validation: "ValidationSequence | None"
+    rates: np.ndarray
+
+    def learning_rate(self, step):
+        """Return the learning rate used at `step`, counted from 0 over the whole training."""
+        return float(self.rates[min(step, len(self.rates) - 1)])
+
+
+class ValidationSequence(keras.utils.PyDataset):
+    """`EvaluationBatches` in the form that `fit` asks for."""
+
+    def __init__(self, batches, **kwargs):
+        super().__init__(**kwargs)
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def assemble(recipe, dataset):
+    """Return the `Training` that a recipe describes on a dataset.
+
+    Raises:
+        RecipeError: An option does not suit the model, the augmentation or the images.
+    """
+    keras.utils.clear_session(free_memory=False)
+    network = build_network(recipe, dataset, recipe.precision)
+    initialize(network, recipe.seed)
+    augmentations = build_augmentations(recipe)
+    model = training_graph(network, augmentations, recipe.seed)
+    batches = TrainingBatches(
+        dataset.train,
+        len(dataset.class_names),
+        recipe.batch_size,
+        recipe.seed,
+        recipe.epochs,
+        mix_labels=_label_mixing(augmentations),
+        class_weights=_class_weights(recipe.loss.class_weights, dataset),
+    )
+    rates = _rates(recipe, batches.steps_per_epoch)
+    model.compile(
+        optimizer=_optimizer(recipe, rates),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.loss.label_smoothing
+        ),
+        metrics=["accuracy"],
+        # XLA halves TensorFlow's speed on a CPU (docs/performance.md); JAX has no other way.
+        jit_compile=keras.config.backend() == "jax",
+    )
+    validation = None
+    if dataset.validation is not None:
+        held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
+        validation = ValidationSequence(held_out)
+    return Training(network, model, batches, validation, rates)
+
+
+def build_network(recipe, dataset, precision="float32"):
+    """Return the recipe's network, from pixels to logits, with Keras's own initial weights."""
+    builder = MODELS.get(recipe.model.name)
+    with _dtype_policy(precision), _as_recipe_error("model"):
+        return builder(
+            dataset.image_shape,
+            len(dataset.class_names),
+            mean=dataset.mean,
+            std=dataset.std,
+            **recipe.model.options(),
+        )
+
+
+def deployable(recipe, dataset, network):
+    """Return the model that users load: pixels to probabilities, in float32, with the weights of `network`."""
+    plain = build_network(recipe, dataset)
+    plain.set_weights(network.get_weights())
+    probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(plain.output)
+    return keras.Model(plain.input, probabilities, name=plain.name)
+
+
+def build_augmentations(recipe):
+    """Return the recipe's augmentation layers, in order, each named from its place."""
+    layers = []
+    for place, component in enumerate(recipe.augment, 1):
+        with _as_recipe_error(f"augment.{place - 1}"):
+            layer_class = AUGMENTATIONS.get(component.name)
+            layers.append(
+                layer_class(**component.options(), seed=recipe.seed, name=f"augment{place}_{component.name}")
+            )
+    return layers
+
+
+def training_graph(network, augmentations, seed):
+    """Return the model that is trained: pixels and their positions, augmented, through the layers of `network`.
+
+    It shares every layer of `network` that has weights. Dropout alone is replaced by a layer that draws its mask
+    from the position, so that it drops the same values on each backend.
+    """
+    pixels = keras.Input(network.input_shape[1:], dtype="uint8", name="pixels")
+    position = keras.Input((), dtype="int32", name="position")
+    x = pixels
+    for layer in fuse(augmentations):
+        x = layer(x, position)
+    x = keras.layers.Lambda(_to_float, dtype="float32", name="to_float")(x)
+
+    def stand_in(layer):
+        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
+            return PositionalDropout.of(layer, seed=seed)
+        return layer
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, PositionalDropout):
+            return layer(*args, position)
+        return layer(*args, **kwargs)
+
+    # What keras.models.clone_model does, but with a second input beside the network's own.
+    logits = network._run_through_graph([x], operation_fn=stand_in, call_fn=call)
+    return keras.Model({"pixels": pixels, "position": position}, logits, name=f"{network.name}_training")
+
+
+def _to_float(x):
+    return keras.ops.cast(x, "float32")
+
+
+def callbacks(recipe, training, run):
+    """Return the callbacks of a training in the order in which they must run, and the `RunHistory` among them."""
+    wanted = recipe.callbacks
+    steps = training.batches.steps_per_epoch
+    history = RunHistory(run.history, training.learning_rate, steps, len(training.batches.split))
+    found = [StopOnNaN(training.learning_rate)]
+    if wanted.ema:
+        found.append(AverageWeights(wanted.ema.decay, wanted.ema.every))
+    if wanted.best:
+        found.append(KeepBest())
+    if wanted.early_stopping:
+        found.append(keras.callbacks.EarlyStopping(**wanted.early_stopping.model_dump()))
+    found.append(history)
+    if wanted.tensorboard:
+        found.append(TensorBoardScalars(run.path / "tensorboard", training.learning_rate, steps))
+    return found, history
+
+
+def _optimizer(recipe, rates):
+    with _as_recipe_error("optimizer"):
+        options = recipe.optimizer.options()
+        every = options["accumulation_steps"]
+        table = LearningRateTable(rates[every - 1 :: every] if len(rates) >= every else rates[-1:])
+        return OPTIMIZERS.get(recipe.optimizer.name)(**options | {"learning_rate": table})
+
+
+def _rates(recipe, steps_per_epoch):
+    with _as_recipe_error("schedule"):
+        schedule = SCHEDULES.get(recipe.schedule.name)
+        factors = schedule(recipe.epochs, steps_per_epoch, **recipe.schedule.options())
+    return (recipe.optimizer.learning_rate * factors).astype("float32")
+
+
+def _label_mixing(augmentations):
+    mixing = [layer for layer in augmentations if hasattr(layer, "mix_labels")]
+    if not mixing:
+        return None
+
+    def mix_labels(labels, position):
+        for layer in mixing:
+            labels = layer.mix_labels(labels, position)
+        return labels
+
+    return mix_labels
+
+
+def _class_weights(wanted, dataset):
+    if wanted is None:
+        return None
+    names = dataset.class_names
+    if wanted == "balanced":
+        counts = np.bincount(dataset.train.labels, minlength=len(names))
+        return counts.sum() / (len(names) * np.maximum(counts, 1))
+    unknown = sorted(set(wanted) - set(names))
+    if unknown:
+        raise RecipeError(
+            f"loss.class_weights: unknown classes: {', '.join(unknown)}. The data has: {', '.join(names)}."
+        )
+    return np.array([wanted.get(name, 1.0) for name in names])
+
+
+@contextlib.contextmanager
+def _dtype_policy(name):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _as_recipe_error(place):
+    """Turn the `ValueError` of a builder into a mistake of the recipe, told in one line."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecipeError(f"{place}: {error}") from error

@@ -1,0 +1,178 @@
+"""The one owner of KERAS_BACKEND: which framework and device Keras will use, and why."""
+
+import importlib
+import importlib.metadata
+import os
+import re
+import sys
+from dataclasses import dataclass
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, PathFinder
+
+from kcnn.errors import BackendError
+from kcnn.registry import did_you_mean
+
+# In the order of preference when nobody chose: the speed of each on a CPU (docs/performance.md).
+BACKENDS = ("tensorflow", "torch", "jax")
+
+# Older releases run code hidden in .keras files (CVE-2025-1550, CVE-2025-9905, CVE-2025-49655 and kin).
+OLDEST_SAFE_KERAS = (3, 15, 1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, and the reason why it was chosen, in words."""
+
+    name: str
+    reason: str
+
+
+def installed() -> list[str]:
+    """Return the backends whose framework is installed, best first, importing none of them."""
+    return [name for name in BACKENDS if PathFinder.find_spec(name) is not None]
+
+
+def current() -> str | None:
+    """Return the backend that Keras runs on in this process, or None before Keras is imported."""
+    keras = sys.modules.get("keras")
+    return keras.config.backend() if keras else None
+
+
+def choose(name: str | None = None) -> Choice:
+    """Return the backend to use: `name`, else KERAS_BACKEND, else an installed one.
+
+    Raises:
+        BackendError: The name is unknown, or its framework is not installed.
+    """
+    if name:
+        choice = Choice(name, "asked for with --backend")
+    elif os.environ.get("KERAS_BACKEND"):
+        choice = Choice(os.environ["KERAS_BACKEND"], "from KERAS_BACKEND")
+    elif installed():
+        found = installed()
+        reason = "the only one installed" if len(found) == 1 else f"the first of {', '.join(found)}"
+        choice = Choice(found[0], reason)
+    else:
+        raise BackendError(
+            "No framework is installed. Install one of them: pip install 'kcnn[jax]', 'kcnn[torch]' or 'kcnn[tensorflow]'."
+        )
+    if choice.name not in BACKENDS:
+        hint = did_you_mean(choice.name, BACKENDS) or f" Expected one of: {', '.join(BACKENDS)}."
+        raise BackendError(f"Unknown backend {choice.name!r} ({choice.reason}).{hint}")
+    if choice.name not in installed():
+        raise BackendError(
+            f"The backend {choice.name!r} ({choice.reason}) is not installed. "
+            f"Install it with: pip install 'kcnn[{choice.name}]'"
+        )
+    return choice
+
+
+def select(name: str | None = None, device: str | None = None) -> Choice:
+    """Make a backend and a device those that Keras takes when it is first imported.
+
+    Args:
+        name: One of `BACKENDS`, or None to let `choose` decide.
+        device: "cpu", "gpu", "gpu:N", or None for the framework's own choice.
+
+    Raises:
+        BackendError: As `choose`; or Keras already runs on another backend; or the device is not of that form.
+    """
+    choice = choose(name)
+    if current() not in (None, choice.name):
+        raise BackendError(f"Keras already runs on {current()!r}; start a new process for {choice.name!r}.")
+    _select_device(device)
+    os.environ["KERAS_BACKEND"] = choice.name
+    if not any(isinstance(finder, _OthersLeftOut) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OthersLeftOut())
+    if choice.name == "tensorflow" and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        _import_tensorflow_quietly()
+    return choice
+
+
+class _OthersLeftOut(Loader):
+    """Makes importing a framework that was not chosen fail as if it were not installed.
+
+    Keras imports whatever it finds: jax for a callback, TensorFlow to save a file. Without them a run starts seconds
+    sooner and holds no memory of a second framework on the GPU.
+    """
+
+    def find_spec(self, name, path, target=None):
+        if name in BACKENDS and name != os.environ["KERAS_BACKEND"]:
+            return ModuleSpec(name, self)
+        return None
+
+    def create_module(self, spec):
+        raise ModuleNotFoundError(
+            f"{spec.name} is left out: this process runs Keras on {os.environ['KERAS_BACKEND']}", name=spec.name
+        )
+
+
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow and let it look for devices without its dozen lines on stderr about CPUs and CUDA.
+
+    They come from C++, before any setting of Python's is heard; whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            importlib.import_module("tensorflow").config.list_physical_devices()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _select_device(device: str | None) -> None:
+    if device is None:
+        return
+    match = re.fullmatch(r"cpu|gpu(?::(\d+))?", device)
+    if not match:
+        raise BackendError(f"Expected a device 'cpu', 'gpu' or 'gpu:N'. Received: {device!r}")
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        os.environ["KERAS_TORCH_DEVICE"] = "cpu"
+    elif match[1]:
+        os.environ["CUDA_VISIBLE_DEVICES"] = match[1]
+
+
+def devices(name: str) -> list[str]:
+    """Return the devices that the framework `name` sees, importing it."""
+    framework = importlib.import_module(name)
+    if name == "jax":
+        return [f"{device.platform}:{device.id} {device.device_kind}" for device in framework.devices()]
+    if name == "torch":
+        count = framework.cuda.device_count()
+        return [f"gpu:{i} {framework.cuda.get_device_name(i)}" for i in range(count)] or ["cpu"]
+    gpus = framework.config.list_physical_devices("GPU")
+    return [f"gpu:{i} {gpu.name}" for i, gpu in enumerate(gpus)] or ["cpu"]
+
+
+def check_device(name: str, device: str | None) -> None:
+    """Raise `BackendError` where a GPU was asked for and the framework `name` sees none."""
+    if device and device.startswith("gpu") and all("cpu" in seen for seen in devices(name)):
+        raise BackendError(
+            f"No GPU is visible to {name}, but --device {device} asks for one. "
+            "`kcnn check` shows what each framework sees; README says how to install it with CUDA."
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of what decides a result: frameworks, Keras and its companions."""
+    found = {}
+    for package in ("keras", *BACKENDS, "numpy", "pillow", "scikit-learn"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def unsafe_keras() -> str | None:
+    """Return why the installed Keras should not open files of strangers, or None where it may."""
+    version = versions().get("keras", "0")
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:3]) < OLDEST_SAFE_KERAS:
+        oldest = ".".join(map(str, OLDEST_SAFE_KERAS))
+        return f"keras {version} loads unsafe .keras files; install at least {oldest}"
+    return None

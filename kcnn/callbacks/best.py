@@ -1,0 +1,25 @@
+"""Keep the weights of the best epoch."""
+
+import keras
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Remembers the weights of the epoch with the best validation accuracy and puts them back at the end.
+
+    Of epochs that are equally accurate the one with the lower validation loss counts, then the earlier one.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.epoch = None
+        self.score = None
+        self.weights = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        score = (logs["val_accuracy"], -logs["val_loss"])
+        if self.score is None or score > self.score:
+            self.epoch, self.score, self.weights = epoch, score, self.model.get_weights()
+
+    def on_train_end(self, logs=None):
+        if self.weights is not None:
+            self.model.set_weights(self.weights)

@@ -1,0 +1,39 @@
+"""TensorBoard event files, written without TensorFlow."""
+
+import keras
+
+from kcnn.errors import UsageError
+
+
+class TensorBoardScalars(keras.callbacks.Callback):
+    """Writes each number of the epoch's logs. Keras's own TensorBoard callback needs TensorFlow; this one does not.
+
+    Args:
+        folder: Where the event files go.
+        learning_rate: Function from the step, counted from 0 over the whole training, to the rate used there.
+        steps_per_epoch: Steps of an epoch.
+    """
+
+    def __init__(self, folder, learning_rate, steps_per_epoch):
+        super().__init__()
+        self.folder = folder
+        self.learning_rate = learning_rate
+        self.steps_per_epoch = steps_per_epoch
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise UsageError(
+                "callbacks.tensorboard needs the package tensorboardX: pip install 'kcnn[tensorboard]'"
+            ) from error
+        self.open = SummaryWriter
+
+    def on_train_begin(self, logs=None):
+        self.writer = self.open(str(self.folder))
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = self.learning_rate((epoch + 1) * self.steps_per_epoch - 1)
+        for name, value in {**logs, "learning_rate": rate}.items():
+            self.writer.add_scalar(name, float(value), epoch + 1)
+
+    def on_train_end(self, logs=None):
+        self.writer.close()

@@ -1,0 +1,83 @@
+"""A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kcnn import recipe as recipes
+from kcnn.errors import RunError
+from kcnn.run import Run
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model from pixels 0..255 to probabilities.
+
+    Attributes:
+        model: Its input is (B, H, W, C), its output float32 (B, K).
+        class_names: K labels.
+        resize: How an image gets the model's shape: "crop", "pad" or "stretch".
+    """
+
+    model: keras.Model
+    class_names: list[str]
+    resize: str = "crop"
+
+    @classmethod
+    def open(cls, path):
+        """Load a run folder, or a bare .keras file (with a labels.json beside it, where there is one).
+
+        Raises:
+            RunError: There is no such run or file, or it is not a classifier that Keras can load.
+        """
+        path = Path(path)
+        if path.suffix == ".keras":
+            if not path.is_file():
+                raise RunError(f"There is no file {path}.")
+            model = load_model(path)
+            return cls(model, _labels_beside(path, model.output_shape[-1]), _resize_beside(path))
+        run = Run.open(path)
+        model = load_model(run.model)
+        return cls(model, run.read_json(run.labels), recipes.load(run.recipe).data.resize)
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of an image."""
+        return self.model.input_shape[1:]
+
+    def probabilities(self, images):
+        """Return float32 (B, K) for uint8 images (B, H, W, C)."""
+        return np.asarray(keras.ops.convert_to_numpy(self.model.predict_on_batch(images.astype("float32"))))
+
+
+def load_model(path):
+    """Load a .keras file without running any code in it; raise `RunError` where it is not a classifier."""
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # zip, JSON, HDF5 and Keras each have their own
+        first = str(error).strip().partition("\n")[0]
+        raise RunError(f"Keras cannot load {path}: {first}") from error
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or len(model.output_shape) != 2:
+        raise RunError(
+            f"{path} is no image classifier: expected an input of (height, width, channels) and one number a class. "
+            f"Received: input {shape}, output {getattr(model, 'output_shape', None)}"
+        )
+    return model
+
+
+def _labels_beside(path, count):
+    beside = path.parent / "labels.json"
+    if beside.is_file():
+        labels = json.loads(beside.read_text(encoding="utf-8"))
+        if len(labels) == count:
+            return labels
+    return [str(index) for index in range(count)]
+
+
+def _resize_beside(path):
+    beside = path.parent / "recipe.toml"
+    return recipes.load(beside).data.resize if beside.is_file() else "crop"

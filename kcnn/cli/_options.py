@@ -1,0 +1,39 @@
+"""Options that several verbs share, and the one way to choose the backend before a worker is imported."""
+
+import json as json_module
+
+import click
+
+from kcnn import backend as backend_module
+
+backend_option = click.option(
+    "--backend",
+    metavar="NAME",
+    help="tensorflow, torch or jax; default: KERAS_BACKEND, else one that is installed.",
+)
+device_option = click.option(
+    "--device", metavar="DEVICE", help="cpu, gpu or gpu:N; default: the framework's own choice."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document on stdout, everything else on stderr."
+)
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+data_option = click.option(
+    "--data",
+    metavar="PATH",
+    help="Images of your own: a folder with one folder a class, a CSV of path,label[,split], or an archive.",
+)
+
+
+def use_backend(name, device=None):
+    """Select the backend and device, saying on stderr which and why; return the backend's name."""
+    choice = backend_module.select(name, device)
+    if not name:
+        click.echo(f"Backend: {choice.name} ({choice.reason})", err=True)
+    backend_module.check_device(choice.name, device)
+    return choice.name
+
+
+def show_json(document):
+    """Print the one JSON document of a call with --json."""
+    click.echo(json_module.dumps(document, indent=2, ensure_ascii=False))

@@ -1,0 +1,68 @@
+"""kcnn predict: labels for images."""
+
+import click
+
+from kcnn.cli._options import backend_option, debug_option, device_option, json_option, show_json, use_backend
+
+
+@click.command("predict")
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True)
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels an image.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@backend_option
+@device_option
+@json_option
+@debug_option
+def command(run, images, top, form, backend, device, as_json):
+    """Name what IMAGES show: files, folders or globs. RUN is a run folder or a .keras file.
+
+    Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
+    """
+    from kcnn.data.find import find_images
+
+    files = find_images(images)
+    use_backend(backend, device)
+
+    from kcnn.classifier import Classifier
+    from kcnn.cli._progress import counting
+    from kcnn.workflows.predict import predict
+
+    classifier = Classifier.open(run)
+    with counting() as progress:
+        predictions = list(predict(classifier, files, top=top, progress=progress))
+    unread = [one for one in predictions if one.error]
+    read = [one for one in predictions if not one.error]
+    for one in unread:
+        click.echo(f"Error: {one.error}", err=True)
+    if as_json or form == "json":
+        show_json({"predictions": [one.as_json() for one in predictions]})
+    elif form == "csv":
+        _show_csv(read)
+    elif read:
+        _show_table(read)
+    raise SystemExit(1 if unread else 0)
+
+
+def _show_csv(predictions):
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", "rank", "label", "probability"])
+    for one in predictions:
+        for rank, (label, probability) in enumerate(one.top, 1):
+            writer.writerow([one.image, rank, label, f"{probability:.6f}"])
+
+
+def _show_table(predictions):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("image", "label", "probability", "then")
+    table.columns[0].overflow = "fold"
+    table.columns[2].justify = "right"
+    for one in predictions:
+        (label, probability), *others = one.top
+        table.add_row(one.image, label, f"{probability:.1%}", ", ".join(f"{name} {p:.1%}" for name, p in others))
+    Console().print(table)

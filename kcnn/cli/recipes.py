@@ -1,0 +1,61 @@
+"""kcnn recipes: the recipes that come with kcnn, and the schema of all recipes."""
+
+from pathlib import Path
+
+import click
+
+from kcnn.cli._options import debug_option, json_option, show_json
+
+
+@click.group("recipes", invoke_without_command=True)
+@json_option
+@debug_option
+@click.pass_context
+def command(context, as_json):
+    """List the recipes that come with kcnn; show, copy one, or print the schema of all."""
+    if context.invoked_subcommand:
+        return
+    from kcnn import recipe
+
+    found = [{"name": name, "summary": recipe.summary(recipe.find(name))} for name in recipe.names()]
+    if as_json:
+        show_json({"recipes": found})
+        return
+    for one in found:
+        click.echo(f"{one['name']:20s} {one['summary']}")
+
+
+@command.command("show")
+@click.argument("name")
+@debug_option
+def show(name):
+    """Print the recipe NAME."""
+    from kcnn import recipe
+
+    click.echo(recipe.find(name).read_text(encoding="utf-8"), nl=False)
+
+
+@command.command("copy")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@debug_option
+def copy(name, file):
+    """Copy the recipe NAME to FILE, to be changed there. An existing file is never overwritten."""
+    from kcnn import recipe
+    from kcnn.run import write_text
+
+    source = recipe.find(name)
+    target = file / source.name if file.is_dir() else file
+    if target.exists():
+        raise click.UsageError(f"{target} is already there.")
+    write_text(target, source.read_text(encoding="utf-8"))
+    click.echo(f"Copied {name} to {target}. Train it with: kcnn fit {target}")
+
+
+@command.command("schema")
+@debug_option
+def schema():
+    """Print the JSON Schema of recipes, with which an editor completes and checks them."""
+    from kcnn import recipe
+
+    show_json(recipe.schema())

@@ -1,0 +1,56 @@
+"""Datasets: every source is listed, divided, checked and decoded into one Dataset record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from kcnn.registry import Registry
+
+if TYPE_CHECKING:
+    from kcnn.data.dataset import Dataset
+
+DATASETS = Registry(
+    "dataset",
+    {
+        "digits": "kcnn.data.embedded:digits",
+        "cifar10": "kcnn.data.downloads:cifar10",
+        "cifar100": "kcnn.data.downloads:cifar100",
+        "mnist": "kcnn.data.downloads:mnist",
+        "fashion_mnist": "kcnn.data.downloads:fashion_mnist",
+        "folder": "kcnn.data.folder:folder",
+    },
+)
+
+
+def load(
+    config,
+    seed: int,
+    *,
+    splits: Sequence[str] = ("train", "validation"),
+    class_names: Sequence[str] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Dataset:
+    """Load the data that a recipe names; decode only the splits that are asked for.
+
+    Args:
+        config: The recipe's `[data]`. Where it has a path, the images come from there, whatever the name.
+        seed: Decides which training images are held out for validation. The test images never depend on it.
+        splits: Of `"train"`, `"validation"`, `"test"`. One that the source lacks and the recipe holds none out for
+            is None in the result, except train.
+        class_names: The classes of a trained model, in its order.
+        progress: Called as `progress(done, total, what)` while images are decoded.
+
+    Raises:
+        DataNotFoundError: If there is nothing to load.
+        DataError: If the same image lies in two splits, a class has too few images, or labels are unknown.
+        ImageError: If images cannot be read and `config.on_bad_image` is "fail"; one message for all of them.
+    """
+    from kcnn.data.loading import load_source  # brings NumPy and Pillow, which the table alone does not need
+
+    DATASETS.target(config.name)  # an unknown name is a mistake even where a path makes it unimportant
+    if config.path is not None or config.name == "folder":
+        source = DATASETS.get("folder")(config.path, config.memory_limit, class_names)
+    else:
+        source = DATASETS.get(config.name)()
+    return load_source(source, config, seed, splits=splits, class_names=class_names, progress=progress)

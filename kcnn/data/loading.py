@@ -1,0 +1,189 @@
+"""From the recipe's [data] to a Dataset: list, divide, check, decode, measure."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from kcnn.data.dataset import Dataset, Split
+from kcnn.data.decode import decode_many, peek
+from kcnn.data.leaks import check_leaks
+from kcnn.data.listing import Listing, Source, natural_key, quoted
+from kcnn.data.split import hold_out, take
+from kcnn.data.statistics import lowest, measure
+from kcnn.data.stream import StreamedImages
+from kcnn.errors import DataError, DataNotFoundError, ImageError, RecipeError
+
+SPLITS = ("train", "validation", "test")
+HEADERS = 256  # images whose headers decide size and channels
+LARGEST_NATIVE_SIDE = 128  # pixels; larger images are resized unless the recipe says otherwise
+DEFAULT_SIZE = (64, 64)
+
+Progress = Callable[[int, int, str], None]
+
+
+def load_source(
+    source: Source,
+    config,
+    seed: int,
+    *,
+    splits: Sequence[str] = ("train", "validation"),
+    class_names: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Do the work of `kcnn.data.load` on a source that is listed already."""
+    unknown = [split for split in splits if split not in SPLITS]
+    if unknown:
+        raise ValueError(f"`splits` must be of {', '.join(SPLITS)}. Received: {splits}")
+    listings = _divide(source.splits, config, seed, splits)
+    if "train" in splits and "train" not in listings:
+        raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
+    names = _class_names(source, listings, splits, class_names)
+    check_leaks(listings)
+    image_shape = _image_shape(listings, splits, config)
+    if "train" in splits and config.limit is not None:
+        train = listings["train"]
+        listings["train"] = train.take(take(train.names, train.labels, config.limit, seed))
+
+    wanted = {split: listings[split] for split in SPLITS if split in splits and split in listings}
+    decoded, skipped = _decode(wanted, names, image_shape, config, progress)
+    mean, std = _statistics(decoded.get("train"), image_shape, config)
+    return Dataset(
+        train=decoded.get("train"),
+        validation=decoded.get("validation"),
+        test=decoded.get("test"),
+        class_names=names,
+        image_shape=image_shape,
+        mean=mean,
+        std=std,
+        skipped=[*source.skipped, *skipped],
+    )
+
+
+def _divide(given, config, seed, splits):
+    """Return the listings with test and validation held out where the source has none of its own."""
+    listings = dict(given)
+    # The test set is the same for every seed; validation is not divided off where nobody asks for it.
+    asked = {"test": (config.test, 0)}
+    if "train" in splits or "validation" in splits:
+        asked["validation"] = (config.validation, seed)
+    for split, (fraction, split_seed) in asked.items():
+        if "train" not in listings or split in listings or not fraction:
+            continue
+        train = listings["train"]
+        held = hold_out(train.names, train.labels, fraction, split_seed, split)
+        listings[split] = train.take(np.flatnonzero(held))
+        listings["train"] = train.take(np.flatnonzero(~held))
+    return {split: listings[split] for split in SPLITS if split in listings and len(listings[split])}
+
+
+def _class_names(source, listings, splits, known):
+    """Return the classes in their order, after checking that each wanted label is one of them."""
+    if known is not None:
+        labels = {label for split in splits if split in listings for label in listings[split].labels}
+        unknown = sorted(labels - set(known), key=natural_key)
+        if unknown:
+            raise DataError(
+                f"The data holds labels that the model does not know: {quoted(unknown)}. "
+                f"It knows: {', '.join(known)}."
+            )
+        return list(known)
+    first = next(iter(listings))
+    trained = set(listings[first].labels)
+    for split, listing in listings.items():
+        unknown = sorted(set(listing.labels) - trained, key=natural_key)
+        if unknown:
+            raise DataError(
+                f"The {split} images have classes that the {first} images lack: {quoted(unknown)}."
+            )
+    if len(trained) < 2:
+        raise DataError(
+            f"A classifier needs at least two classes. Received one: {quoted(trained)}, "
+            f"from {listings[first].location(0)}."
+        )
+    return source.class_names or sorted(trained, key=natural_key)
+
+
+def _image_shape(listings, splits, config):
+    """Return (height, width, channels): what the recipe says, else what a sample of headers agrees on."""
+    if config.image_size is not None and config.channels is not None:
+        return *config.image_size, config.channels
+    wanted = next((split for split in ("train", *splits) if split in listings), None)
+    listing = listings.get(wanted, Listing([], [], []))
+    headers = []
+    for index in lowest(listing.names, HEADERS):
+        try:
+            headers.append(peek(listing.contents[index]))
+        except ImageError:
+            continue  # decoding will report it
+    sizes = {header[:2] for header in headers}
+    common = next(iter(sizes)) if len(sizes) == 1 else DEFAULT_SIZE
+    size = config.image_size or (common if max(common) <= LARGEST_NATIVE_SIDE else DEFAULT_SIZE)
+    channels = config.channels or (1 if headers and all(header[2] for header in headers) else 3)
+    return *size, channels
+
+
+def _decode(listings, class_names, image_shape, config, progress):
+    """Return the splits, in memory or streamed, and the images that were skipped."""
+    images = sum(len(listing) for listing in listings.values())
+    in_memory = images * np.prod(image_shape, dtype="int64") <= config.memory_limit * 2**30
+    index_of = {name: index for index, name in enumerate(class_names)}
+    decoded, bad_ones = {}, []
+    for split, listing in listings.items():
+        report = progress and (
+            lambda done, listing=listing, split=split: progress(done, len(listing), f"{split} images")
+        )
+        decoded[split], bad = _decode_split(listing, index_of, image_shape, config.resize, in_memory, report)
+        bad_ones += [(listing.location(index), reason) for index, reason in bad]
+    if bad_ones and config.on_bad_image != "skip":
+        first = "".join(f"\n  - {name}: {reason}" for name, reason in bad_ones[:3])
+        more = f"\n  - and {len(bad_ones) - 3:,} more" if len(bad_ones) > 3 else ""
+        raise ImageError(
+            f"{len(bad_ones):,} of {images:,} images cannot be used:{first}{more}\n"
+            'Repair or remove them, or leave them out with data.on_bad_image = "skip".'
+        )
+    for split, listing in listings.items():
+        lost = sorted(
+            set(listing.labels) - {class_names[label] for label in decoded[split].labels}, key=natural_key
+        )
+        if lost:
+            name, reason = next(bad for bad in bad_ones if bad[0].startswith(listing.where))
+            raise ImageError(
+                f"No {split} image of the classes {quoted(lost)} can be read; for instance {name}: {reason}."
+            )
+    return decoded, bad_ones
+
+
+def _decode_split(listing, index_of, image_shape, resize, in_memory, report):
+    if isinstance(listing.contents, np.ndarray) and listing.contents.shape[1:] == image_shape:
+        pixels, bad = listing.contents, []
+    elif in_memory:
+        pixels = np.empty((len(listing), *image_shape), "uint8")
+        bad = decode_many(listing.contents, image_shape, resize, out=pixels, progress=report)
+    else:
+        # One pass before training, so that a damaged image stops or leaves the run now, not in its third hour.
+        pixels = None
+        bad = decode_many(listing.contents, image_shape, resize, progress=report)
+    if bad:
+        good = np.setdiff1d(np.arange(len(listing)), [index for index, _ in bad])
+        listing = listing.take(good)
+        pixels = None if pixels is None else pixels[good]
+    if pixels is None:
+        pixels = StreamedImages(listing, image_shape, resize)
+    labels = np.array([index_of[label] for label in listing.labels], dtype="int32")
+    return Split(pixels, labels, listing.names), bad
+
+
+def _statistics(train, image_shape, config):
+    given = {"mean": config.mean, "std": config.std}
+    for name, values in given.items():
+        if values is not None and len(values) != image_shape[2]:
+            raise RecipeError(
+                f"data.{name} must have one number for each of the {image_shape[2]} channels. Received: {values}"
+            )
+    measured = (None, None)
+    if train is not None and None in given.values():
+        measured = measure(train)
+    return tuple(
+        measured[index] if values is None else tuple(float(value) for value in values)
+        for index, values in enumerate(given.values())
+    )

@@ -1,0 +1,79 @@
+"""Which image belongs to which split: decided by the hash of its name alone."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from kcnn import random
+from kcnn.data.listing import quoted
+from kcnn.errors import DataError
+
+
+def hold_out(
+    names: Sequence[str], labels: Sequence[str], fraction: float, seed: int, purpose: str
+) -> np.ndarray:
+    """Return a boolean array (N,) that is true for the images to hold out.
+
+    An image is held out if the hash of seed, purpose and its name is below `fraction`. So no image moves when others
+    are added, removed or listed in another order, and each class gives its share to within sampling error. On top of
+    that, a class left without any image on one side gives it the one with the lowest (or highest) hash; only such an
+    image can move when more are added.
+
+    Args:
+        fraction: From 0 (none) to 1 (all of them).
+        purpose: The name of the split, for instance `"validation"`.
+
+    Raises:
+        DataError: If a class has fewer than two images to divide.
+    """
+    draws = np.array([random.fraction(seed, purpose, name) for name in names])
+    held = draws < fraction
+    if fraction <= 0 or fraction >= 1:
+        return held
+    classes = _members(labels)
+    single = [label for label, members in classes.items() if len(members) < 2]
+    if single:
+        raise DataError(
+            f"Each class needs at least 2 images where {purpose} images are held out, one for each side. "
+            f"Received a single one for {quoted(single)}. Add images, remove the class, "
+            f"or set data.{purpose} = 0."
+        )
+    for members in classes.values():
+        members = sorted(members, key=lambda index: (draws[index], names[index]))
+        if not held[members].any():
+            held[members[0]] = True
+        elif held[members].all():
+            held[members[-1]] = False
+    return held
+
+
+def take(names: Sequence[str], labels: Sequence[str], limit: int, seed: int) -> np.ndarray:
+    """Return the indices, ascending, of `limit` images in which each class has its share.
+
+    Each class gives its images in the order of their hashes, spread evenly over the order of all; every class gives its
+    first one before any gives its second. A smaller limit takes a subset of what a larger one takes.
+
+    Raises:
+        DataError: If `limit` is below the number of classes.
+    """
+    classes = _members(labels)
+    if limit < len(classes):
+        raise DataError(
+            f"data.limit must be at least the number of classes, {len(classes)}, so that each has an image. "
+            f"Received: limit={limit}"
+        )
+    ranked = []
+    for members in classes.values():
+        draws = {index: random.fraction(seed, "limit", names[index]) for index in members}
+        members = sorted(members, key=lambda index: (draws[index], names[index]))
+        for rank, index in enumerate(members):
+            ranked.append((rank > 0, (rank + 0.5) / len(members), draws[index], names[index], index))
+    return np.array(sorted(entry[-1] for entry in sorted(ranked)[:limit]), dtype="int64")
+
+
+def _members(labels):
+    members = defaultdict(list)
+    for index, label in enumerate(labels):
+        members[label].append(index)
+    return dict(members)

@@ -1,0 +1,63 @@
+"""What has to be known to repeat a run: versions, machine, device, source, command."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from kcnn import backend
+
+
+def describe(backend_name: str, command: str | None = None) -> dict[str, Any]:
+    """Return the environment of this process as plain values, importing the framework `backend_name`.
+
+    Args:
+        backend_name: The backend that the run uses.
+        command: The command line, as the user could type it again.
+    """
+    return {
+        "backend": backend_name,
+        "devices": backend.devices(backend_name),
+        "versions": {"python": platform.python_version(), **backend.versions()},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "git_commit": _git_commit(),
+        "command": command,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git_commit() -> str | None:
+    """Return the commit that kcnn itself is at, where it runs from a checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
+
+
+def command_line() -> str:
+    """Return the command that started this process, quoted for a shell."""
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

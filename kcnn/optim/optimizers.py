@@ -1,0 +1,143 @@
+"""Keras optimizers under the names and the options of recipes, with L2 that PyTorch calls weight decay."""
+
+import keras
+from keras import ops
+
+
+def adam(
+    *,
+    learning_rate: float = 1e-3,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    l2: float = 0.0,
+    decay_norm_and_bias: bool = True,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulation_steps: int = 1,
+):
+    """Adam (Kingma & Ba 2015); `l2` is added to the gradient, as PyTorch's `Adam(weight_decay=)` does."""
+    return _build(
+        keras.optimizers.Adam,
+        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
+        l2=l2,
+        decay_norm_and_bias=decay_norm_and_bias,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulation_steps=accumulation_steps,
+    )
+
+
+def adamw(
+    *,
+    learning_rate: float = 1e-3,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+    decay_norm_and_bias: bool = True,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulation_steps: int = 1,
+):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): weights shrink by rate times decay."""
+    return _build(
+        keras.optimizers.AdamW,
+        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
+        weight_decay=weight_decay,
+        decay_norm_and_bias=decay_norm_and_bias,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulation_steps=accumulation_steps,
+    )
+
+
+def sgd(
+    *,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    l2: float = 0.0,
+    decay_norm_and_bias: bool = True,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulation_steps: int = 1,
+):
+    """Stochastic gradient descent with momentum, Nesterov's by default; `l2` is added to the gradient."""
+    return _build(
+        keras.optimizers.SGD,
+        dict(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov),
+        l2=l2,
+        decay_norm_and_bias=decay_norm_and_bias,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulation_steps=accumulation_steps,
+    )
+
+
+def lion(
+    *,
+    learning_rate: float = 1e-4,
+    beta_1: float = 0.9,
+    beta_2: float = 0.99,
+    weight_decay: float = 0.0,
+    decay_norm_and_bias: bool = True,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulation_steps: int = 1,
+):
+    """Lion (Chen et al. 2023): the sign of an interpolated momentum, with decoupled weight decay."""
+    return _build(
+        keras.optimizers.Lion,
+        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2),
+        weight_decay=weight_decay,
+        decay_norm_and_bias=decay_norm_and_bias,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulation_steps=accumulation_steps,
+    )
+
+
+def _build(
+    optimizer_class,
+    arguments,
+    *,
+    decay_norm_and_bias,
+    clip_norm,
+    clip_value,
+    accumulation_steps,
+    l2=0.0,
+    weight_decay=0.0,
+):
+    if clip_norm is not None and clip_value is not None:
+        raise ValueError("Expected `clip_norm` or `clip_value`, not both.")
+    if accumulation_steps < 1:
+        raise ValueError(f"`accumulation_steps` must be at least 1. Received: {accumulation_steps}")
+    # The class of an instance, since on PyTorch Keras answers this constructor with a faster subclass.
+    decaying = _decaying(type(optimizer_class()), l2, decay_norm_and_bias)
+    return decaying(
+        **arguments,
+        weight_decay=weight_decay or None,
+        global_clipnorm=clip_norm,
+        clipvalue=clip_value,
+        gradient_accumulation_steps=accumulation_steps if accumulation_steps > 1 else None,
+        name=optimizer_class.__name__.lower(),
+    )
+
+
+def _decaying(base, l2, decay_norm_and_bias):
+    class Decaying(base):
+        """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables."""
+
+        def _use_weight_decay(self, variable):
+            return decay_norm_and_bias or len(variable.shape) > 1
+
+        def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            if l2:
+                grads = [
+                    grad + l2 * ops.convert_to_tensor(variable) if self._use_weight_decay(variable) else grad
+                    for grad, variable in zip(grads, trainable_variables, strict=True)
+                ]
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    return Decaying

@@ -1,0 +1,360 @@
+"""What a recipe may say: its schema, and how it is found, read, changed, checked and written."""
+
+import functools
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+
+from kcnn.errors import RecipeError
+from kcnn.registry import (
+    AUGMENTATIONS,
+    DATASETS,
+    MODELS,
+    OPTIMIZERS,
+    REQUIRED,
+    SCHEDULES,
+    Registry,
+    did_you_mean,
+)
+
+
+class Table(BaseModel):
+    """A table of a recipe: unknown keys are mistakes, and a string is never taken for a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Component(Table):
+    """A table that names a registered thing; its other keys are that thing's options."""
+
+    name: str
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of the thing itself."""
+        return self.model_dump(exclude={"name"})
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _component(registry: Registry) -> Any:
+    """Return a pydantic type: one model an entry of the table, told apart by `name`."""
+    models = []
+    for name in registry.names():
+        fields: dict[str, Any] = {"name": (Literal[name], ...)}
+        for option in registry.options(name).values():
+            default = ... if option.default is REQUIRED else option.default
+            fields[option.name] = (Annotated[option.annotation, BeforeValidator(_untupled)], default)
+        models.append(create_model(name, __base__=Component, __doc__=registry.summary(name), **fields))
+    if len(models) == 1:
+        return models[0]
+    return Annotated[Union[tuple(models)], Field(discriminator="name")]  # noqa: UP007 - built at run time
+
+
+def _untupled(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+Size = Annotated[
+    tuple[Annotated[int, Field(ge=2, le=4096)], Annotated[int, Field(ge=2, le=4096)]],
+    BeforeValidator(lambda value: (value, value) if isinstance(value, int) else _listed(value)),
+]
+Channels = Annotated[tuple[float, ...], BeforeValidator(_listed)]
+
+
+class DataConfig(Table):
+    """Where the images come from, and how they become arrays."""
+
+    name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
+    path: str | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
+    validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
+    test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
+    limit: int | None = Field(None, ge=1, description="Take so many training images, stratified.")
+    image_size: Size | None = Field(None, description="Height and width, or one number for both.")
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour; default: as the images are.")
+    resize: Literal["crop", "pad", "stretch"] = Field("crop", description="How an image gets another shape.")
+    mean: Channels | None = Field(None, description="Mean of each channel, 0 to 1; default: measured.")
+    std: Channels | None = Field(None, description="Standard deviation of each channel; default: measured.")
+    on_bad_image: Literal["fail", "skip"] = Field("fail", description="What to do with an unreadable image.")
+    memory_limit: float = Field(2.0, ge=0, description="GiB; decoded data above it streams from disk.")
+
+
+class LossConfig(Table):
+    """The cross-entropy that is minimised."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["balanced"] | dict[str, float] | None = Field(
+        None, description="Weight of each class by name, or 'balanced': inverse to how often it occurs."
+    )
+
+
+class EarlyStoppingConfig(Table):
+    """Stop when nothing has improved for `patience` epochs."""
+
+    monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy"] = "val_loss"
+    patience: int = Field(10, ge=1, description="Epochs.")
+    min_delta: float = Field(0.0, ge=0)
+
+
+class AverageConfig(Table):
+    """Exponential moving average of weights and batch-norm statistics."""
+
+    decay: float = Field(0.999, gt=0, lt=1)
+    every: int = Field(1, ge=1, description="Steps between updates.")
+
+
+class CallbacksConfig(Table):
+    """What happens beside the training."""
+
+    early_stopping: EarlyStoppingConfig | None = None
+    best: bool = Field(False, description="Keep the weights of the epoch with the best validation accuracy.")
+    ema: AverageConfig | None = None
+    tensorboard: bool = Field(False, description="Write TensorBoard event files to the run's tensorboard/ folder.")
+
+
+class RunConfig(Table):
+    """How the run is carried out."""
+
+    deterministic: bool = Field(False, description="Ask the framework for kernels that repeat bit for bit.")
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Recipe(Table):
+    """A whole experiment, but for the framework that runs it."""
+
+    seed: Seed = 0
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(128, ge=1, le=65536)
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    data: DataConfig = DataConfig()
+    augment: tuple[Component, ...] = ()
+    model: Component
+    optimizer: Component
+    schedule: Component
+    loss: LossConfig = LossConfig()
+    callbacks: CallbacksConfig = CallbacksConfig()
+    run: RunConfig = RunConfig()
+
+
+@functools.cache
+def recipe_type() -> type[Recipe]:
+    """Return `Recipe` with the options of every registered model, augmentation, optimizer and schedule."""
+    augmentation: Any = _component(AUGMENTATIONS)
+    return create_model(
+        "Recipe",
+        __base__=Recipe,
+        __doc__=Recipe.__doc__,
+        augment=(Annotated[tuple[augmentation, ...], BeforeValidator(_listed)], ()),
+        model=(_component(MODELS), ...),
+        optimizer=(_component(OPTIMIZERS), ...),
+        schedule=(_component(SCHEDULES), ...),
+    )
+
+
+# ---------------------------------------------------------------- finding and reading
+
+
+def folder() -> Path:
+    """Return the folder of the recipes that come with kcnn."""
+    shipped = Path(__file__).parent / "recipes"
+    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with kcnn."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def find(name: str | Path) -> Path:
+    """Return the path of a recipe given as a path, or as the bare name of one that comes with kcnn."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = folder() / f"{path.name.removesuffix('.toml')}.toml"
+    if str(name) == path.name and shipped.is_file():
+        return shipped
+    if path.is_dir() and (path / "recipe.toml").is_file():
+        return path / "recipe.toml"
+    hint = did_you_mean(str(name), names()) or f" Recipes that come with kcnn: {', '.join(names())}."
+    raise RecipeError(f"There is no recipe {str(name)!r}.{hint}")
+
+
+def summary(path: Path) -> str:
+    """Return what a recipe's opening comment says first."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip()
+
+
+def stem(name: str | Path) -> str:
+    """Return what a run of the recipe `name` is called: its own name, or that of the run it comes from."""
+    path = find(name)
+    return path.parent.name if path.name == "recipe.toml" and path.resolve().parent.name else path.stem
+
+
+def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = None) -> Recipe:
+    """Find, read and validate a recipe.
+
+    Args:
+        name: A path, or the bare name of a recipe that comes with kcnn.
+        overrides: Settings such as `"model.width=64"`, applied before validation.
+        data: A path that takes the place of the recipe's own data.
+
+    Raises:
+        RecipeError: It is not there, not TOML, or not valid; the message lists every mistake.
+    """
+    path = find(name)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"Cannot read {path}: {error.strerror}.") from error
+    for override in overrides:
+        _apply(values, override)
+    if data is not None:
+        values["data"] = {**values.get("data", {}), "name": "folder", "path": data}
+    return validate(values, source=str(path))
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted.strip():
+        raise RecipeError(f"Expected --set key=value, for instance --set model.width=64. Received: {override!r}")
+    *parents, last = dotted.strip().split(".")
+    target: Any = values
+    try:
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
+        if isinstance(target, list):
+            target[int(last)] = _literal(text)
+        else:
+            target[last] = _literal(text)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise RecipeError(f"--set {dotted}: the recipe has no such place.") from error
+
+
+def _literal(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string, so that no shell has to carry quotes
+
+
+def validate(values: dict[str, Any], source: str = "The recipe") -> Recipe:
+    """Return the recipe that `values` describe; raise `RecipeError` that lists every mistake."""
+    mistakes = _mistakes_between_tables(values)
+    try:
+        recipe = recipe_type().model_validate(values)
+    except ValidationError as error:
+        mistakes = [_describe(item, values) for item in error.errors()] + mistakes
+    if mistakes:
+        lines = "".join(f"\n  - {mistake}" for mistake in mistakes)
+        raise RecipeError(f"{source} is not a valid recipe:{lines}")
+    return recipe
+
+
+def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
+    # On the raw values, so that these mistakes are told together with those of single keys.
+    def value(table: str, key: str) -> Any:
+        found = values.get(table)
+        return found.get(key) if isinstance(found, dict) else None
+
+    mistakes = []
+    epochs, warmup = values.get("epochs", 10), value("schedule", "warmup_epochs")
+    if isinstance(epochs, int) and isinstance(warmup, int | float) and not 0 <= warmup < max(epochs, 1):
+        mistakes.append(
+            f"schedule.warmup_epochs: must be at least 0 and less than epochs ({epochs}). Received: {warmup}"
+        )
+    if value("data", "name") == "folder" and not value("data", "path"):
+        mistakes.append("data.path: name = 'folder' needs a path; on the command line, --data PATH")
+    if value("data", "validation") == 0:
+        if value("callbacks", "best"):
+            mistakes.append("callbacks.best: needs validation images, but data.validation is 0")
+        stopping = value("callbacks", "early_stopping")
+        if isinstance(stopping, dict) and str(stopping.get("monitor", "val_loss")).startswith("val_"):
+            mistakes.append("callbacks.early_stopping: needs validation images, but data.validation is 0")
+    for name in ("mean", "std"):
+        if (value("data", "mean") is None) != (value("data", "std") is None) and value("data", name) is None:
+            mistakes.append(f"data.{name}: give mean and std together, or neither")
+    std = value("data", "std")
+    if isinstance(std, list) and any(isinstance(one, int | float) and one <= 0 for one in std):
+        mistakes.append(f"data.std: each must be greater than 0. Received: {std}")
+    return mistakes
+
+
+def _describe(error: Any, values: dict[str, Any]) -> str:
+    place, known = _place(error["loc"], values)
+    kind, received = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key.{did_you_mean(str(error['loc'][-1]), known) or _known(known)}"
+    if kind == "union_tag_invalid":
+        registry = _registry(error["loc"])
+        tag = error["ctx"]["tag"]
+        return f"{place}.name: unknown {registry.kind} {tag!r}.{did_you_mean(tag, registry.table) or _known(registry.names())}"
+    if kind == "union_tag_not_found":
+        return f"{place}: expected a table with a name, for instance name = {_registry(error['loc']).names()[0]!r}"
+    if kind == "literal_error":
+        hint = did_you_mean(received, known) if isinstance(received, str) else ""
+        return f"{place}: expected {error['ctx']['expected']}.{hint} Received: {json.dumps(received, default=str)}"
+    if kind == "missing":
+        return f"{place}: missing"
+    message = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{place}: expected {message}. Received: {json.dumps(received, default=str)}"
+
+
+def _known(names: list[str]) -> str:
+    return f" Known: {', '.join(names)}." if names else ""
+
+
+def _registry(location: tuple[Any, ...]) -> Registry:
+    return {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}[location[0]]
+
+
+def _place(location: tuple[Any, ...], values: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the dotted key of an error, without pydantic's union tags, and the keys known beside it."""
+    parts = list(location)
+    known: list[str] = []
+    if parts and parts[0] in ("augment", "model", "optimizer", "schedule"):
+        at = 2 if parts[0] == "augment" else 1
+        if len(parts) > at:
+            tag = parts.pop(at)
+            registry = _registry(location)
+            if tag in registry.table:
+                known = ["name", *registry.options(tag)]
+    elif len(parts) == 1:
+        known = list(Recipe.model_fields)
+    else:
+        model: Any = Recipe
+        for part in parts[:-1]:
+            model = _field_model(model, part)
+        known = list(model.model_fields) if model else []
+    return ".".join(str(part) for part in parts), known
+
+
+def _field_model(model: Any, name: Any) -> Any:
+    field = model.model_fields.get(name) if model else None
+    if field is None:
+        return None
+    kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the recipe as TOML with every value spelled out, such as `load` reads."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe."""
+    document = recipe_type().model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "kcnn recipe"} | document

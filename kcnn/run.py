@@ -1,0 +1,149 @@
+"""One folder of saved_models/: its files, each of which appears whole or not at all."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kcnn.errors import RunError
+
+DEFAULT_PARENT = "saved_models"
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its name when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept, since writers such as Keras and matplotlib read the format from it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner may read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Its file names are the same for every run; see docs/design.md."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, parent: Path | str, name: str) -> "Run":
+        """Make a new folder `name` below `parent`; raise `RunError` where something of that name is there."""
+        path = Path(parent) / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except FileExistsError as error:
+            raise RunError(
+                f"{path} is already there, and two runs never share a folder. "
+                "Choose another --name, or move that folder away."
+            ) from error
+        except OSError as error:
+            raise RunError(f"Cannot make the run folder {path}: {error.strerror}.") from error
+        return cls(path)
+
+    @classmethod
+    def create_unique(cls, parent: Path | str, stem: str) -> "Run":
+        """Make a new folder named `stem`, or `stem-2`, `stem-3`, ... where that is taken."""
+        count, name = 1, stem
+        while (Path(parent) / name).exists():
+            count += 1
+            name = f"{stem}-{count}"
+        return cls.create(parent, name)
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Run":
+        """Return the finished run at `path`, or of that name below ./saved_models."""
+        for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+            run = cls(candidate)
+            if run.model.is_file():
+                return run
+            if run.recipe.is_file():
+                raise RunError(f"{candidate} holds an unfinished run: it has a recipe but no model.keras.")
+        raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{_near(path)}")
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.keras"
+
+    @property
+    def recipe(self) -> Path:
+        return self.path / "recipe.toml"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.png"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def write_json(self, path: Path, value: Any) -> None:
+        """Write `value` as JSON, indented, in the order of its keys."""
+        write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, path: Path) -> Any:
+        """Return what `write_json` wrote; raise `RunError` where it is missing or damaged."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} has no {path.name}; is it a run that `kcnn fit` made?") from error
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from error
+
+    def update_metrics(self, values: dict[str, float]) -> None:
+        """Add plain numbers to metrics.json, replacing those of the same name."""
+        known = self.read_json(self.metrics) if self.metrics.exists() else {}
+        self.write_json(self.metrics, known | values)
+
+    def remove(self) -> None:
+        """Delete the folder and all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _near(path: Path | str) -> str:
+    parent = Path(DEFAULT_PARENT)
+    runs = sorted(p.parent.name for p in parent.glob("*/model.keras")) if parent.is_dir() else []
+    return f" Runs here: {', '.join(runs[:8])}." if runs else ""

@@ -1,0 +1,185 @@
+"""What every registered model must do."""
+
+import inspect
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from kcnn.models import MODELS
+from kcnn.models._blocks import NORM_EPSILON, NORM_MOMENTUM
+
+each_model = pytest.mark.parametrize("name", MODELS.names())
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+def as_float32(x):
+    return keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
+
+
+def layer_names(model):
+    return [layer.name for layer in model.layers]
+
+
+# --- Interface ---
+
+
+@each_model
+def test_takes_float32_pixels_and_gives_float32_logits(name, build):
+    model = build(name)
+    (pixels,) = model.inputs
+    assert (pixels.name, pixels.shape, pixels.dtype) == ("pixels", (None, 32, 32, 3), "float32")
+    logits = model.layers[-1]
+    assert (logits.name, type(logits)) == ("logits", keras.layers.Dense)
+    assert logits.activation is keras.activations.linear
+    assert logits.output is model.outputs[0]
+    assert (model.output.shape, model.output.dtype) == ((None, 10), "float32")
+    assert model.name == name
+
+
+@each_model
+def test_features_are_the_last_feature_map(name, build):
+    model = build(name)
+    spatial = [layer.name for layer in model.layers if len(layer.output.shape) == 4]
+    assert spatial[-1] == "features"
+
+
+@each_model
+def test_normalise_applies_mean_and_standard_deviation(name, build, images):
+    model = MODELS.get(name)((32, 32, 3), 10, mean=MEAN, std=STD)
+    layer = model.get_layer("normalise")
+    assert type(layer) is keras.layers.Rescaling
+    config = layer.get_config()
+    assert (len(config["scale"]), len(config["offset"])) == (3, 3)
+    x = images(2, 32, 32, 3)
+    np.testing.assert_allclose(as_float32(layer(x)), (x / 255 - MEAN) / STD, atol=1e-5)
+    plain = build(name).get_layer("normalise")
+    np.testing.assert_allclose(as_float32(plain(x)), x / 255, atol=1e-6)
+
+
+@each_model
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logits_are_finite(name, channels, build, images):
+    logits = as_float32(build(name, channels)(images(2, 32, 32, channels)))
+    assert logits.shape == (2, 10)
+    assert np.isfinite(logits).all()
+    assert np.ptp(logits[0] - logits[1]) > 0, "the logits do not depend on the image"
+
+
+@each_model
+def test_options_are_readable_and_plumbing_is_not_an_option(name):
+    options = MODELS.options(name)
+    assert not {"mean", "std", "name"} & set(options)
+    parameters = inspect.signature(MODELS.get(name)).parameters
+    assert list(parameters)[:2] == ["input_shape", "num_classes"]
+    assert {"mean", "std", "name"} <= set(parameters)
+    assert all(option.default == parameters[key].default for key, option in options.items())
+    assert options.get("norm_epsilon") is None or options["norm_epsilon"].default == NORM_EPSILON
+    assert options.get("norm_momentum") is None or options["norm_momentum"].default == NORM_MOMENTUM
+    assert MODELS.summary(name).endswith(".")
+
+
+# --- Rules of the architecture ---
+
+
+@each_model
+def test_only_stock_layers(name, build):
+    # `operations` would also show a bare `x + y`, which has no name from its place.
+    for operation in build(name).operations:
+        assert isinstance(operation, keras.Layer), operation
+        assert not isinstance(operation, keras.Model), "models are flat"
+        assert type(operation).__module__.startswith("keras.src.layers."), operation
+
+
+@each_model
+def test_names_come_from_the_place(name, build):
+    names = layer_names(build(name))
+    assert len(set(names)) == len(names)
+    place = r"pixels|normalise|features|logits|(stem|head|block\d+|stage\d+(_block\d+)?)_[a-z_]+\d?(_pad)?"
+    assert [n for n in names if not re.fullmatch(place, n)] == []
+    assert layer_names(MODELS.get(name)((32, 32, 3), 10)) == names, "names depend on what was built before"
+    assert MODELS.get(name)((32, 32, 3), 10, name="other").name == "other"
+
+
+@each_model
+def test_padding_is_by_hand_where_strides_exceed_one(name, build):
+    for layer in build(name).layers:
+        strides = getattr(layer, "strides", 1)
+        if strides not in (1, (1, 1)):
+            assert layer.padding == "valid", layer.name
+        elif hasattr(layer, "kernel_size"):
+            # "same" is the same everywhere for an odd kernel alone.
+            assert all(size % 2 == 1 for size in layer.kernel_size), layer.name
+
+
+@each_model
+def test_initialisers_are_those_that_can_be_drawn_elsewhere(name, build):
+    known = ("VarianceScaling", "HeNormal", "GlorotUniform", "RandomUniform", "RandomNormal", "Zeros", "Ones")
+    for layer in build(name).layers:
+        for attribute, value in vars(layer).items():
+            if attribute.endswith("_initializer") and value is not None:
+                assert type(value).__name__ in known, f"{layer.name}.{attribute}"
+
+
+# --- Saving and precision ---
+
+
+@each_model
+def test_saved_model_loads_in_plain_keras(name, build, images, tmp_path):
+    model = build(name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = images(2, 32, 32, 3)
+    np.testing.assert_allclose(as_float32(loaded(x)), as_float32(model(x)), rtol=1e-5, atol=1e-5)
+    assert layer_names(loaded) == layer_names(model)
+
+
+@each_model
+def test_both_ends_stay_float32_under_mixed_precision(name, images, mixed_bfloat16):
+    model = MODELS.get(name)((32, 32, 3), 10)
+    computes = {layer.name: layer.compute_dtype for layer in model.layers[1:]}
+    assert {name for name, dtype in computes.items() if dtype == "float32"} == {"normalise", "logits"}
+    assert set(computes.values()) == {"float32", "bfloat16"}
+    # 100.3 would be 100.5 in bfloat16.
+    normalised = keras.Model(model.input, model.get_layer("normalise").output)(np.full((1, 32, 32, 3), 100.3))
+    np.testing.assert_allclose(as_float32(normalised), 100.3 / 255, rtol=1e-6)
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    logits = model(images(2, 32, 32, 3))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert np.isfinite(as_float32(logits)).all()
+
+
+# --- Mistakes ---
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (((2, 32, 3), 10), {}, r"too small: .* Received: input_shape=\(2, 32, 3\)"),
+        (((3, 32, 32), 10), {}, r"read as \(height, width, channels\)"),
+        (((32, 32), 10), {}, r"three whole numbers.* Received: input_shape=\(32, 32\)"),
+        (((32, 32, 0), 10), {}, "three whole numbers"),
+        (((None, None, 3), 10), {}, "three whole numbers"),
+        ((32, 10), {}, "three whole numbers"),
+        (((32, 32, 3), 1), {}, "at least 2.* Received: num_classes=1"),
+        (((32, 32, 3), 10.0), {}, "Received: num_classes=10.0"),
+        (((32, 32, 3), 10), {"mean": [0.5]}, r"`mean` .* each of the 3 channels.* Received: mean=\[0.5\]"),
+        (((32, 32, 3), 10), {"mean": 0.5}, "`mean` must have one finite number"),
+        (((32, 32, 3), 10), {"std": [1, 1, float("nan")]}, "`std` must have one finite number"),
+        (((32, 32, 3), 10), {"std": [0.2, 0.2, 0.0]}, "`std` must be greater than 0"),
+    ],
+)
+def test_mistakes_are_explained(name, arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.get(name)(*arguments, **options)
+
+
+def test_channels_first_is_refused():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="channels_last"):
+            MODELS.get("simple_cnn")((32, 32, 3), 10)
+    finally:
+        keras.config.set_image_data_format("channels_last")
