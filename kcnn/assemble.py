@@ -66,7 +66,7 @@ def assemble(recipe, dataset):
     keras.utils.clear_session(free_memory=False)
     network = build_network(recipe, dataset, recipe.precision)
     initialize(network, recipe.seed)
-    augmentations = build_augmentations(recipe)
+    in_pipeline, augmentations = build_augmentations(recipe)
     model = training_graph(network, augmentations, recipe.seed)
     batches = TrainingBatches(
         dataset.train,
@@ -74,15 +74,14 @@ def assemble(recipe, dataset):
         recipe.batch_size,
         recipe.seed,
         recipe.epochs,
-        mix_labels=_label_mixing(augmentations),
+        transform=_chained([layer.transform for layer in in_pipeline]),
+        mix_labels=_chained([layer.mix_labels for layer in augmentations if hasattr(layer, "mix_labels")]),
         class_weights=_class_weights(recipe.loss.class_weights, dataset),
     )
     rates = _rates(recipe, batches.steps_per_epoch)
     model.compile(
         optimizer=_optimizer(recipe, rates),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=recipe.loss.label_smoothing
-        ),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.loss.label_smoothing),
         metrics=["accuracy"],
         # XLA halves TensorFlow's speed on a CPU (docs/performance.md); JAX has no other way.
         jit_compile=keras.config.backend() == "jax",
@@ -116,15 +115,26 @@ def deployable(recipe, dataset, network):
 
 
 def build_augmentations(recipe):
-    """Return the recipe's augmentation layers, in order, each named from its place."""
-    layers = []
+    """Return the recipe's augmentations in order, each named from its place: those of the pipeline, the layers.
+
+    Raises:
+        RecipeError: An option is out of its range, or one of the input pipeline follows a layer of the graph.
+    """
+    in_pipeline, layers = [], []
     for place, component in enumerate(recipe.augment, 1):
         with _as_recipe_error(f"augment.{place - 1}"):
             layer_class = AUGMENTATIONS.get(component.name)
-            layers.append(
-                layer_class(**component.options(), seed=recipe.seed, name=f"augment{place}_{component.name}")
+            layer = layer_class(**component.options(), seed=recipe.seed, name=f"augment{place}_{component.name}")
+        if not getattr(layer, "in_pipeline", False):
+            layers.append(layer)
+        elif layers:
+            raise RecipeError(
+                f"augment.{place - 1}: {component.name} runs in the input pipeline, so it must come before "
+                f"{layers[0].name.partition('_')[2]}, which is a layer of the graph."
             )
-    return layers
+        else:
+            in_pipeline.append(layer)
+    return in_pipeline, layers
 
 
 def training_graph(network, augmentations, seed):
@@ -192,17 +202,17 @@ def _rates(recipe, steps_per_epoch):
     return (recipe.optimizer.learning_rate * factors).astype("float32")
 
 
-def _label_mixing(augmentations):
-    mixing = [layer for layer in augmentations if hasattr(layer, "mix_labels")]
-    if not mixing:
+def _chained(functions):
+    """Return one function `(values, position)` that applies `functions` in order, or None where there is none."""
+    if not functions:
         return None
 
-    def mix_labels(labels, position):
-        for layer in mixing:
-            labels = layer.mix_labels(labels, position)
-        return labels
+    def apply(values, position):
+        for function in functions:
+            values = function(values, position)
+        return values
 
-    return mix_labels
+    return apply
 
 
 def _class_weights(wanted, dataset):

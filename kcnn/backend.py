@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
+from typing import ClassVar
 
 from kcnn.errors import BackendError
 from kcnn.registry import did_you_mean
@@ -96,10 +97,15 @@ class _OthersLeftOut(Loader):
     sooner and holds no memory of a second framework on the GPU.
     """
 
+    admitted: ClassVar[set[str]] = set()
+
     def find_spec(self, name, path, target=None):
-        if name in BACKENDS and name != os.environ["KERAS_BACKEND"]:
+        if name in BACKENDS and name != os.environ["KERAS_BACKEND"] and name not in self.admitted:
             return ModuleSpec(name, self)
         return None
+
+    def exec_module(self, module):
+        pass  # never reached: create_module raises
 
     def create_module(self, spec):
         raise ModuleNotFoundError(
@@ -107,8 +113,16 @@ class _OthersLeftOut(Loader):
         )
 
 
+def admit_tensorflow() -> None:
+    """Let TensorFlow be imported beside another backend, for a library that computes with it, off the GPU."""
+    if "tensorflow" in installed() and os.environ.get("KERAS_BACKEND") != "tensorflow":
+        _OthersLeftOut.admitted.add("tensorflow")
+        _import_tensorflow_quietly()
+        sys.modules["tensorflow"].config.set_visible_devices([], "GPU")
+
+
 def _import_tensorflow_quietly() -> None:
-    """Import TensorFlow and let it look for devices without its dozen lines on stderr about CPUs and CUDA.
+    """Import TensorFlow, let it look for devices and make its first dataset, without its dozen lines on stderr about CPUs and CUDA.
 
     They come from C++, before any setting of Python's is heard; whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
     """
@@ -117,7 +131,9 @@ def _import_tensorflow_quietly() -> None:
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
-            importlib.import_module("tensorflow").config.list_physical_devices()
+            tensorflow = importlib.import_module("tensorflow")
+            tensorflow.config.list_physical_devices()
+            next(iter(tensorflow.data.Dataset.from_generator(lambda: [0], output_types="int32")))
         finally:
             os.dup2(kept, 2)
             os.close(kept)

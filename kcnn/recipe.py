@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -62,7 +63,10 @@ def _untupled(value: Any) -> Any:
 
 Size = Annotated[
     tuple[Annotated[int, Field(ge=2, le=4096)], Annotated[int, Field(ge=2, le=4096)]],
-    BeforeValidator(lambda value: (value, value) if isinstance(value, int) else _listed(value)),
+    BeforeValidator(
+        lambda value: (value, value) if isinstance(value, int) else _listed(value),
+        json_schema_input_type=int | tuple[int, int],
+    ),
 ]
 Channels = Annotated[tuple[float, ...], BeforeValidator(_listed)]
 
@@ -301,7 +305,8 @@ def _describe(error: Any, values: dict[str, Any]) -> str:
     if kind == "union_tag_not_found":
         return f"{place}: expected a table with a name, for instance name = {_registry(error['loc']).names()[0]!r}"
     if kind == "literal_error":
-        hint = did_you_mean(received, known) if isinstance(received, str) else ""
+        allowed = re.findall(r"'([^']+)'", error["ctx"]["expected"])
+        hint = did_you_mean(received, allowed) if isinstance(received, str) else ""
         return f"{place}: expected {error['ctx']['expected']}.{hint} Received: {json.dumps(received, default=str)}"
     if kind == "missing":
         return f"{place}: missing"

@@ -159,6 +159,9 @@ AUGMENTATIONS = Registry(
         "rand_augment": "kcnn.augment.rand_augment:RandAugment",
         "mixup": "kcnn.augment.mixup:MixUp",
         "cutmix": "kcnn.augment.cutmix:CutMix",
+        "keras_cv_rand_augment": "kcnn.augment.keras_cv:KerasCvRandAugment",
+        "keras_cv_aug_mix": "kcnn.augment.keras_cv:KerasCvAugMix",
+        "keras_cv_grid_mask": "kcnn.augment.keras_cv:KerasCvGridMask",
     },
 )
 

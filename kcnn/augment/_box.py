@@ -17,7 +17,7 @@ def integers_below(draw, limits):
 
 
 def centred(draw_row, draw_column, heights, widths, height, width):
-    """Return top, bottom, left, right of boxes whose centre is any pixel, cut off at the border, each int32 (B,).
+    """Return top, bottom, left, right (int32, (B,)) of boxes around any pixel, cut off at the border.
 
     Args:
         draw_row, draw_column: Random bits, (B,).

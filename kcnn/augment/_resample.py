@@ -17,7 +17,8 @@ def resample(images, matrix, fill):
     Args:
         images: uint8 (B, H, W, C), H and W at most 2048.
         matrix: int32 (B, 6): xx, xy, x, yx, yy, y. With coordinates that count from the image's centre, the
-            result at (u, v) is the input at ((xx * u + xy * v) / ONE + x / PIXEL, (yx * u + yy * v) / ONE + y / PIXEL).
+            result at (u, v) is the input at column (xx * u + xy * v) / ONE + x / PIXEL and
+            row (yx * u + yy * v) / ONE + y / PIXEL.
         fill: "zero", "reflect" or "edge".
     """
     _, height, width, channels = images.shape

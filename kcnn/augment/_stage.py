@@ -30,7 +30,7 @@ def _factor(magnitude):
 
 
 # Operation -> (magnitude, image height, image width) -> the settings that are not neutral.
-# Shears hold the top left corner, as in AutoAugment's and torchvision's definition; translations are in pixels.
+# Shears hold the top left corner, as AutoAugment and torchvision define them; translations are in pixels.
 OPERATIONS = {
     "identity": lambda m, h, w: {},
     "shear_x": lambda m, h, w: {"xy": round(m * ONE), "x": round(m * h / 2 * PIXEL)},

@@ -18,7 +18,7 @@ STEPS = np.linspace(-1, 1, 1025)
 
 @keras.saving.register_keras_serializable(package="kcnn")
 class Affine(Augmentation):
-    """Rotates, zooms and shears an image about its centre, each by an even draw between minus and plus the option.
+    """Rotates, zooms and shears an image about its centre, each by an even draw up to its option.
 
     Args:
         rotation: Degrees, 0 to 180.

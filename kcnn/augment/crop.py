@@ -19,9 +19,7 @@ class Crop(IndexMap):
         fill: "zero" (black before normalisation), "reflect" (without repeating the border) or "edge".
     """
 
-    def __init__(
-        self, *, padding: int = 4, fill: Literal["zero", "reflect", "edge"] = "zero", seed=0, **kwargs
-    ):
+    def __init__(self, *, padding: int = 4, fill: Literal["zero", "reflect", "edge"] = "zero", seed=0, **kwargs):
         super().__init__(seed=seed, **kwargs)
         self.padding = _check.integer("padding", padding, 0, 1024)
         self.fill = _check.choice("fill", fill, FILLS)

@@ -35,8 +35,9 @@ class CutMix(Mixing):
     def kept(self, position):
         if not self.built:
             raise ValueError(
-                f"Labels can be mixed once the size of the images is known: call {self.name!r} on the images, or on "
-                "a `keras.Input` of their shape, before `mix_labels`. Received: a layer that is not built."
+                "Labels can be mixed once the size of the images is known: call the layer on the images, or "
+                "on a `keras.Input` of their shape, before `mix_labels`. "
+                f"Received: {self.name!r}, a layer that is not built."
             )
         height, width = self.image_size
         top, bottom, left, right = self.boxes(position, height, width)

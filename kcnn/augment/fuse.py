@@ -12,15 +12,18 @@ class FusedIndexMap(IndexMap):
     """Several index maps applied as one; the result is exactly that of the layers one after the other.
 
     Args:
-        layers: `IndexMap` layers in order. Each keeps its own seed and name, so its draws stay what they were.
+        layers: `IndexMap` layers in order. Each keeps its seed and name, so its draws stay what they were.
     """
 
     def __init__(self, layers, **kwargs):
         super().__init__(**kwargs)
         self.layers = [
-            layer if isinstance(layer, IndexMap) else keras.saving.deserialize_keras_object(layer)
-            for layer in layers
+            layer if isinstance(layer, IndexMap) else keras.saving.deserialize_keras_object(layer) for layer in layers
         ]
+
+    def build(self, *input_shapes):
+        for layer in self.layers:
+            layer.built = True
 
     @property
     def leaves_black(self):

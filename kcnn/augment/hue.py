@@ -15,7 +15,7 @@ TURN = 1024
 
 @keras.saving.register_keras_serializable(package="kcnn")
 class Hue(Augmentation):
-    """Adds a drawn angle to the hue of each pixel; its lightest and darkest channel values stay what they are.
+    """Adds a drawn angle to the hue of each pixel and keeps its largest and smallest channel values.
 
     Images that do not have three channels pass unchanged.
 
@@ -41,8 +41,8 @@ class Hue(Augmentation):
 def turn_hue(images, turn):
     """Return uint8 `images` (B, H, W, 3) with their hue turned by `turn` / 1024 of the circle, 0 to 1023.
 
-    The colour circle is a hexagon whose sides are `spread` = max - min grey levels long, so that the hue is an
-    integer from 0 to 6 * spread and the way there and back is exact.
+    The colour circle is a hexagon whose sides are `spread` = max - min grey levels long, so that the hue is
+    an integer from 0 to 6 * spread and the way there and back is exact.
     """
     pixels = ops.cast(images, "int32")
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
@@ -56,7 +56,7 @@ def turn_hue(images, turn):
     )
     hue = hue + ops.right_shift(circle * turn + TURN // 2, 10)
     hue = ops.where(hue < 0, hue + circle, ops.where(hue >= circle, hue - circle, hue))
-    # Each channel rises, stays, falls and stays again: the distance from its own corner of the hexagon decides.
+    # Each channel rises, stays, falls and stays: the distance from its own corner of the hexagon decides.
     new_red = ops.clip(ops.abs(hue - 3 * spread) - spread, 0, spread)
     new_green = ops.clip(2 * spread - ops.abs(hue - 2 * spread), 0, spread)
     new_blue = ops.clip(2 * spread - ops.abs(hue - 4 * spread), 0, spread)

@@ -15,7 +15,7 @@ BINS = 31
 
 @keras.saving.register_keras_serializable(package="kcnn")
 class RandAugment(Augmentation):
-    """Applies `num_ops` of 14 operations in a row, drawn for each image (Cubuk et al. 2019; torchvision's space).
+    """Applies `num_ops` of 14 operations in a row to each image (Cubuk et al. 2019; torchvision's space).
 
     Args:
         num_ops: Operations an image, 1 to 8. Each costs a pass over the batch.

@@ -59,9 +59,7 @@ class RandomErasing(Augmentation):
         # One draw a pixel; three of its four bytes serve as the channels.
         counter = np.arange(height * width * math.ceil(channels / 3), dtype="int32")
         noise = random.fold(self.draw("noise", position)[:, None], counter[None])
-        noise = ops.stack(
-            [ops.bitwise_and(ops.right_shift(noise, bits), 255) for bits in (0, 8, 16)], axis=-1
-        )
+        noise = ops.stack([ops.bitwise_and(ops.right_shift(noise, bits), 255) for bits in (0, 8, 16)], axis=-1)
         noise = ops.reshape(noise, (-1, height, width, 3 * math.ceil(channels / 3)))
         return ops.cast(noise[..., :channels], "uint8")
 
@@ -78,8 +76,8 @@ class RandomErasing(Augmentation):
 def box_sizes(area, aspect, height, width):
     """Return the heights and widths that fit into the image, equally likely, int32 (n, 2).
 
-    The paper draws area and aspect again until the box fits; a grid of 64 by 64 draws without those that do not
-    fit has the same distribution.
+    The paper draws area and aspect again until the box fits; a grid of 64 by 64 draws without those that do
+    not fit has the same distribution.
     """
     shares = np.linspace(*area, 64)[:, None]
     aspects = np.geomspace(*aspect, 64)[None, :]

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from kcnn.registry import Registry
+from kcnn.registry import DATASETS
 
 if TYPE_CHECKING:
     from kcnn.data.dataset import Dataset
-
-DATASETS = Registry(
-    "dataset",
-    {
-        "digits": "kcnn.data.embedded:digits",
-        "cifar10": "kcnn.data.downloads:cifar10",
-        "cifar100": "kcnn.data.downloads:cifar100",
-        "mnist": "kcnn.data.downloads:mnist",
-        "fashion_mnist": "kcnn.data.downloads:fashion_mnist",
-        "folder": "kcnn.data.folder:folder",
-    },
-)
 
 
 def load(

@@ -14,9 +14,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".
 MAX_MEMBER = 2**29  # bytes; no image that kcnn decodes is larger, so such a member is a mistake or an attack
 
 
-def read_archive(
-    path: Path, memory_limit: float
-) -> tuple[list[tuple[str, bytes | Extent]], list[tuple[str, str]]]:
+def read_archive(path: Path, memory_limit: float) -> tuple[list[tuple[str, bytes | Extent]], list[tuple[str, str]]]:
     """Return (name, content) of every file in the archive, and (name, reason) of those that are refused.
 
     A name that is absolute or climbs with ".." is refused, as are links. Only images have their content read.

@@ -61,6 +61,7 @@ class TrainingBatches(_Batches):
         batch_size: Images in a batch.
         seed: Of the order.
         epochs: How often each image is seen.
+        transform: Called as `transform(pixels, position)` for augmentations outside of the graph; returns pixels.
         mix_labels: Called as `mix_labels(labels, position)` where an augmentation mixes images; returns labels.
         class_weights: float array (K,); a sample's weight is that of its (mixed) label.
     """
@@ -73,6 +74,7 @@ class TrainingBatches(_Batches):
         seed: int,
         epochs: int,
         *,
+        transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         mix_labels: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         class_weights: np.ndarray | None = None,
     ):
@@ -81,6 +83,7 @@ class TrainingBatches(_Batches):
         self.batch_size = batch_size
         self.seed = seed
         self.epochs = epochs
+        self.transform = transform
         self.mix_labels = mix_labels
         self.class_weights = None if class_weights is None else np.asarray(class_weights, "float32")
         self.steps_per_epoch = _count(split, batch_size)
@@ -100,6 +103,8 @@ class TrainingBatches(_Batches):
         if self.mix_labels is not None:
             labels = self.mix_labels(labels, position)
         inputs = self._inputs(indices, position)
+        if self.transform is not None:
+            inputs["pixels"] = self.transform(inputs["pixels"], position)
         if self.class_weights is None:
             return inputs, labels
         return inputs, labels, labels @ self.class_weights

@@ -200,7 +200,7 @@ def _check_size(size):
 def _orientation(image):
     try:
         return image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001  damaged EXIF says nothing about the pixels
+    except Exception:  # damaged EXIF says nothing about the pixels
         return 1
 
 
@@ -273,9 +273,7 @@ def _reasons():
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"its content is not that of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-        ) from error
+        raise ImageError(f"its content is not that of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from error
     except FileNotFoundError as error:
         raise ImageError("there is no such file") from error
     except PermissionError as error:

@@ -83,8 +83,7 @@ def _class_names(source, listings, splits, known):
         unknown = sorted(labels - set(known), key=natural_key)
         if unknown:
             raise DataError(
-                f"The data holds labels that the model does not know: {quoted(unknown)}. "
-                f"It knows: {', '.join(known)}."
+                f"The data holds labels that the model does not know: {quoted(unknown)}. It knows: {', '.join(known)}."
             )
         return list(known)
     first = next(iter(listings))
@@ -92,9 +91,7 @@ def _class_names(source, listings, splits, known):
     for split, listing in listings.items():
         unknown = sorted(set(listing.labels) - trained, key=natural_key)
         if unknown:
-            raise DataError(
-                f"The {split} images have classes that the {first} images lack: {quoted(unknown)}."
-            )
+            raise DataError(f"The {split} images have classes that the {first} images lack: {quoted(unknown)}.")
     if len(trained) < 2:
         raise DataError(
             f"A classifier needs at least two classes. Received one: {quoted(trained)}, "
@@ -142,9 +139,7 @@ def _decode(listings, class_names, image_shape, config, progress):
             'Repair or remove them, or leave them out with data.on_bad_image = "skip".'
         )
     for split, listing in listings.items():
-        lost = sorted(
-            set(listing.labels) - {class_names[label] for label in decoded[split].labels}, key=natural_key
-        )
+        lost = sorted(set(listing.labels) - {class_names[label] for label in decoded[split].labels}, key=natural_key)
         if lost:
             name, reason = next(bad for bad in bad_ones if bad[0].startswith(listing.where))
             raise ImageError(

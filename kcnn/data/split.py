@@ -10,9 +10,7 @@ from kcnn.data.listing import quoted
 from kcnn.errors import DataError
 
 
-def hold_out(
-    names: Sequence[str], labels: Sequence[str], fraction: float, seed: int, purpose: str
-) -> np.ndarray:
+def hold_out(names: Sequence[str], labels: Sequence[str], fraction: float, seed: int, purpose: str) -> np.ndarray:
     """Return a boolean array (N,) that is true for the images to hold out.
 
     An image is held out if the hash of seed, purpose and its name is below `fraction`. So no image moves when others

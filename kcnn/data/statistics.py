@@ -38,7 +38,5 @@ def lowest(names: Sequence[str], count: int) -> np.ndarray:
     """Return the indices, ascending, of the `count` names with the lowest hashes."""
     if len(names) <= count:
         return np.arange(len(names))
-    order = sorted(
-        range(len(names)), key=lambda index: (random.fraction(0, "sample", names[index]), names[index])
-    )
+    order = sorted(range(len(names)), key=lambda index: (random.fraction(0, "sample", names[index]), names[index]))
     return np.sort(np.array(order[:count]))

@@ -116,8 +116,7 @@ def kernel_initializer(initialization):
         # Its layers draw U(-b, b) with b = 1 / sqrt(fan_in), whose variance is 1 / (3 fan_in).
         return initializers.VarianceScaling(scale=1 / 3, mode="fan_in", distribution="uniform")
     raise ValueError(
-        "`initialization` must be 'he_normal', 'keras' or 'pytorch'. "
-        f"Received: initialization={initialization!r}"
+        f"`initialization` must be 'he_normal', 'keras' or 'pytorch'. Received: initialization={initialization!r}"
     )
 
 

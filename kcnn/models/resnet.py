@@ -52,10 +52,7 @@ def _resnet(input_shape, num_classes, stage_blocks, *, stem, mean, std, name):
     inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=downsampling)
 
     # --- Stem ---
-    if stem == "small":
-        x = conv(x, WIDTHS[0], name="stem_conv")
-    else:
-        x = conv(x, WIDTHS[0], 7, strides=2, name="stem_conv")
+    x = conv(x, WIDTHS[0], name="stem_conv") if stem == "small" else conv(x, WIDTHS[0], 7, strides=2, name="stem_conv")
     x = norm(x, name="stem_norm")
     x = relu(x, name="stem_relu")
     if stem == "large":
@@ -69,9 +66,7 @@ def _resnet(input_shape, num_classes, stage_blocks, *, stem, mean, std, name):
             place = f"stage{stage}_block{block}"
             last = (stage, block) == (len(WIDTHS), blocks)
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(
-                x, filters, strides=strides, name=place, output="features" if last else f"{place}_relu2"
-            )
+            x = _block(x, filters, strides=strides, name=place, output="features" if last else f"{place}_relu2")
 
     # --- Classifier ---
     x = layers.GlobalAveragePooling2D(name="head_pool")(x)

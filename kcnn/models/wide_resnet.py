@@ -9,16 +9,12 @@ STEM_WIDTH = 16
 BASE_WIDTHS = (16, 32, 64)  # of the stages, times the widening factor
 
 
-def wide_resnet16_8(
-    input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet16_8"
-):
+def wide_resnet16_8(input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet16_8"):
     """WRN-16-8 of Zagoruyko & Komodakis (2016): 11.0 M parameters. `dropout` is the blocks' rate."""
     return _wide_resnet(input_shape, num_classes, 16, 8, dropout=dropout, mean=mean, std=std, name=name)
 
 
-def wide_resnet28_10(
-    input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet28_10"
-):
+def wide_resnet28_10(input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet28_10"):
     """WRN-28-10 of Zagoruyko & Komodakis (2016): 36.5 M parameters. `dropout` is the blocks' rate."""
     return _wide_resnet(input_shape, num_classes, 28, 10, dropout=dropout, mean=mean, std=std, name=name)
 
@@ -36,9 +32,7 @@ def _wide_resnet(input_shape, num_classes, depth, widening, *, dropout, mean, st
     for stage, base in enumerate(BASE_WIDTHS, start=1):
         for block in range(1, blocks + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _block(
-                x, base * widening, strides=strides, dropout=dropout, name=f"stage{stage}_block{block}"
-            )
+            x = _block(x, base * widening, strides=strides, dropout=dropout, name=f"stage{stage}_block{block}")
     x = norm(x, name="head_norm")
     x = relu(x, name="features")
 

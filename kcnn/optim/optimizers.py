@@ -19,7 +19,7 @@ def adam(
     """Adam (Kingma & Ba 2015); `l2` is added to the gradient, as PyTorch's `Adam(weight_decay=)` does."""
     return _build(
         keras.optimizers.Adam,
-        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
+        {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon},
         l2=l2,
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
@@ -43,8 +43,7 @@ def adamw(
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): weights shrink by rate times decay."""
     return _build(
         keras.optimizers.AdamW,
-        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
-        weight_decay=weight_decay,
+        {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "weight_decay": weight_decay},
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
         clip_value=clip_value,
@@ -66,7 +65,7 @@ def sgd(
     """Stochastic gradient descent with momentum, Nesterov's by default; `l2` is added to the gradient."""
     return _build(
         keras.optimizers.SGD,
-        dict(learning_rate=learning_rate, momentum=momentum, nesterov=nesterov),
+        {"learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov},
         l2=l2,
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
@@ -89,8 +88,7 @@ def lion(
     """Lion (Chen et al. 2023): the sign of an interpolated momentum, with decoupled weight decay."""
     return _build(
         keras.optimizers.Lion,
-        dict(learning_rate=learning_rate, beta_1=beta_1, beta_2=beta_2),
-        weight_decay=weight_decay,
+        {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "weight_decay": weight_decay or None},
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
         clip_value=clip_value,
@@ -107,7 +105,6 @@ def _build(
     clip_value,
     accumulation_steps,
     l2=0.0,
-    weight_decay=0.0,
 ):
     if clip_norm is not None and clip_value is not None:
         raise ValueError("Expected `clip_norm` or `clip_value`, not both.")
@@ -117,7 +114,6 @@ def _build(
     decaying = _decaying(type(optimizer_class()), l2, decay_norm_and_bias)
     return decaying(
         **arguments,
-        weight_decay=weight_decay or None,
         global_clipnorm=clip_norm,
         clipvalue=clip_value,
         gradient_accumulation_steps=accumulation_steps if accumulation_steps > 1 else None,

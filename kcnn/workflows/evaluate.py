@@ -52,14 +52,10 @@ def evaluate(run, *, data_path=None, split="test", progress=None):
     config = recipe.data
     if data_path:
         config = config.model_copy(update={"name": "folder", "path": data_path})
-    dataset = data.load(
-        config, recipe.seed, splits=(split,), class_names=classifier.class_names, progress=progress
-    )
+    dataset = data.load(config, recipe.seed, splits=(split,), class_names=classifier.class_names, progress=progress)
     images = getattr(dataset, split)
     if images is None:
-        raise DataError(
-            f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH."
-        )
+        raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
     probabilities = predict_split(classifier, images, progress)
     metrics, classes, confusion = measure(probabilities, images.labels, classifier.class_names)
     picture = run.report / f"confusion_{split}.png"
@@ -98,9 +94,7 @@ def measure(probabilities, labels, class_names):
     }
     if classes > 5:
         metrics["top5"] = float(top_k_accuracy_score(labels, probabilities, k=5, labels=known))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, guesses, labels=known, zero_division=0.0
-    )
+    precision, recall, f1, support = precision_recall_fscore_support(labels, guesses, labels=known, zero_division=0.0)
     rows = [
         {
             "class": name,

@@ -23,9 +23,7 @@ def pack(root, path):
             for file in sorted(root.rglob("*")):
                 archive.write(file, f"pets/{file.relative_to(root)}")
     else:
-        mode = {"gz": "w:gz", "tgz": "w:gz", "xz": "w:xz", "bz2": "w:bz2"}.get(
-            path.name.rpartition(".")[2], "w"
-        )
+        mode = {"gz": "w:gz", "tgz": "w:gz", "xz": "w:xz", "bz2": "w:bz2"}.get(path.name.rpartition(".")[2], "w")
         with tarfile.open(path, mode) as archive:
             archive.add(root, "./pets")
     return path

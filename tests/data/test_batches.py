@@ -53,9 +53,7 @@ def test_order_does_not_depend_on_the_batch_size(split):
 
 
 def test_seed_changes_the_order(split):
-    assert tuple(seen(TrainingBatches(split, 3, 4, 0, 1), 0)) != tuple(
-        seen(TrainingBatches(split, 3, 4, 1, 1), 0)
-    )
+    assert tuple(seen(TrainingBatches(split, 3, 4, 0, 1), 0)) != tuple(seen(TrainingBatches(split, 3, 4, 1, 1), 0))
 
 
 def test_shapes_and_positions(split):

@@ -157,7 +157,7 @@ def test_missing_path():
 
 
 def test_nothing_that_looks_like_data(tmp_path, write_image):
-    with pytest.raises(DataNotFoundError, match="holds no images. Expected one folder a class"):
+    with pytest.raises(DataNotFoundError, match=r"holds no images\. Expected one folder a class"):
         folder(str(tmp_path))
     write_image(tmp_path, "1.png")
     with pytest.raises(DataNotFoundError, match="holds 1 images, but in no class folder"):

@@ -10,9 +10,7 @@ from kcnn.errors import DataError
 
 
 def listing(*contents, where=""):
-    return Listing(
-        [f"{index}.png" for index in range(len(contents))], ["a"] * len(contents), list(contents), where
-    )
+    return Listing([f"{index}.png" for index in range(len(contents))], ["a"] * len(contents), list(contents), where)
 
 
 def test_different_images_pass():

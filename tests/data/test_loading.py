@@ -29,9 +29,7 @@ def test_labels_follow_the_names(tmp_path, write_classes, make_config, make_pixe
 
 @MODES
 def test_splits_are_disjoint_and_whole(tmp_path, write_classes, make_config, memory_limit):
-    config = make_config(
-        write_classes(tmp_path, count=40), validation=0.2, test=0.2, memory_limit=memory_limit
-    )
+    config = make_config(write_classes(tmp_path, count=40), validation=0.2, test=0.2, memory_limit=memory_limit)
     dataset = load(config, 0, splits=("train", "validation", "test"))
     names = [set(split.names) for split in (dataset.train, dataset.validation, dataset.test)]
     assert sum(map(len, names)) == len(set.union(*names)) == 80
@@ -39,6 +37,13 @@ def test_splits_are_disjoint_and_whole(tmp_path, write_classes, make_config, mem
     assert alone.test.names == dataset.test.names
     assert (alone.train, alone.validation, alone.mean, alone.std) == (None, None, None, None)
     np.testing.assert_array_equal(everything(alone.test), everything(dataset.test))
+
+
+def test_seed_moves_validation_images_but_never_test_images(tmp_path, write_classes, make_config):
+    config = make_config(write_classes(tmp_path, count=40), validation=0.2, test=0.2)
+    one, two = (load(config, seed, splits=("validation", "test")) for seed in (0, 1))
+    assert one.test.names == two.test.names
+    assert one.validation.names != two.validation.names
 
 
 def test_given_splits_win_over_fractions(tmp_path, write_classes, make_config):
@@ -147,7 +152,7 @@ def test_evaluation_has_the_shape_of_training(tmp_path, write_classes, make_conf
 
 def test_one_class(tmp_path, write_classes, make_config):
     write_classes(tmp_path, ("cat",))
-    with pytest.raises(DataError, match="at least two classes. Received one: 'cat'"):
+    with pytest.raises(DataError, match=r"at least two classes\. Received one: 'cat'"):
         load(make_config(tmp_path), 0)
 
 
@@ -175,9 +180,7 @@ def test_known_classes_decide_the_labels(tmp_path, write_classes, make_config):
 
 def test_unknown_labels(tmp_path, write_classes, make_config):
     write_classes(tmp_path, ("cat", "zebra"), prefix="test/")
-    with pytest.raises(
-        DataError, match=r"labels that the model does not know: 'zebra'\. It knows: dog, cat\."
-    ):
+    with pytest.raises(DataError, match=r"labels that the model does not know: 'zebra'\. It knows: dog, cat\."):
         load(make_config(tmp_path), 0, splits=("test",), class_names=["dog", "cat"])
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kcnn.data import DATASETS, load
+from kcnn.data import load
 from kcnn.errors import DataError, UsageError
+from kcnn.registry import DATASETS
 
 
 @pytest.mark.parametrize("name", DATASETS.names())
@@ -39,8 +40,7 @@ def test_digits(make_config):
 
 def test_test_images_never_depend_on_the_seed(make_config):
     one, two = (
-        load(make_config(name="digits", validation=0.1), seed, splits=("validation", "test"))
-        for seed in (0, 1)
+        load(make_config(name="digits", validation=0.1), seed, splits=("validation", "test")) for seed in (0, 1)
     )
     assert one.test.names == two.test.names
     assert one.validation.names != two.validation.names

@@ -45,9 +45,7 @@ def test_classes_in_natural_order(write_table, make_config):
     assert [dataset.class_names[label] for label in dataset.train.labels] == ["10", "2", "1", "b", "A"]
 
 
-@pytest.mark.parametrize(
-    ("header", "missing"), [("file,label", "path"), ("path,class", "label"), ("", "path, label")]
-)
+@pytest.mark.parametrize(("header", "missing"), [("file,label", "path"), ("path,class", "label"), ("", "path, label")])
 def test_missing_columns(write_table, header, missing):
     with pytest.raises(DataError, match=f"Missing: {missing}. Received: {header or 'an empty file'}"):
         folder(write_table(header + "\n"))
@@ -60,9 +58,7 @@ def test_no_rows(write_table):
 
 def test_missing_files_are_counted(write_table):
     rows = [f"gone/{index}.png,a" for index in range(5)] + ["images/0.png,b"]
-    with pytest.raises(
-        DataNotFoundError, match=r"5 of 6 images.*'gone/0.png', 'gone/1.png', 'gone/2.png' and 2 more"
-    ):
+    with pytest.raises(DataNotFoundError, match=r"5 of 6 images.*'gone/0.png', 'gone/1.png', 'gone/2.png' and 2 more"):
         folder(write_table("path,label\n" + "\n".join(rows)))
 
 

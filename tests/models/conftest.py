@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kcnn.models import MODELS
+from kcnn.registry import MODELS
 
 
 @functools.cache

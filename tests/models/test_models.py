@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from kcnn.models import MODELS
 from kcnn.models._blocks import NORM_EPSILON, NORM_MOMENTUM
+from kcnn.registry import MODELS
 
 each_model = pytest.mark.parametrize("name", MODELS.names())
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

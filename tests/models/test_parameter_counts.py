@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kcnn.models import MODELS
+from kcnn.registry import MODELS
 
 GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -21,8 +21,7 @@ def trainable(model):
 
 def test_counts_are_golden(build):
     counts = {
-        name: {"trainable": trainable(build(name)), "total": build(name).count_params()}
-        for name in MODELS.names()
+        name: {"trainable": trainable(build(name)), "total": build(name).count_params()} for name in MODELS.names()
     }
     if os.environ.get("KCNN_REWRITE_GOLDEN") == "1":
         GOLDEN.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
@@ -51,9 +50,7 @@ def wide_resnet(depth, k):
     n = (depth - 4) // 6
     count = conv(3, 16)
     for before, width in [(16, 16 * k), (16 * k, 32 * k), (32 * k, 64 * k)]:
-        count += (
-            norm(before) + conv(before, width) + norm(width) + conv(width, width) + conv(before, width, 1)
-        )
+        count += norm(before) + conv(before, width) + norm(width) + conv(width, width) + conv(before, width, 1)
         count += (n - 1) * 2 * (norm(width) + conv(width, width))
     return count + norm(64 * k) + 64 * k * 10 + 10
 

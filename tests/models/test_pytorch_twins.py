@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kcnn.models import MODELS
+from kcnn.registry import MODELS
 
 if keras.backend.backend() != "torch":
     pytest.skip("compares with PyTorch on the PyTorch backend alone", allow_module_level=True)
@@ -140,9 +140,7 @@ class Residual(nn.Module):
 def simple_cnn_parts(twin):
     blocks = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
     names = [f"block{block}_{kind}{index}" for block, index in blocks for kind in ("conv", "norm")]
-    modules = [
-        module for module in twin.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear)
-    ]
+    modules = [module for module in twin.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear)]
     return dict(zip([*names, "head_dense", "logits"], modules, strict=True))
 
 
@@ -203,9 +201,7 @@ def test_logits_are_equal(name, size, make, parts, images):
     copy_weights(parts(twin), model)
     x = images(2, size, size, 3)
     with torch.no_grad():
-        expected = twin(
-            torch.from_numpy(((x / 255 - MEAN) / STD).astype("float32").transpose(0, 3, 1, 2))
-        ).numpy()
+        expected = twin(torch.from_numpy(((x / 255 - MEAN) / STD).astype("float32").transpose(0, 3, 1, 2))).numpy()
         received = model(x).numpy()
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)

@@ -12,9 +12,7 @@ def kinds(model, kind):
 
 
 def test_options_reach_their_layers():
-    model = residual_cnn(
-        (9, 8, 3), 4, widths=[4, 6], blocks=3, dropout=0.1, norm_epsilon=0.01, norm_momentum=0.5
-    )
+    model = residual_cnn((9, 8, 3), 4, widths=[4, 6], blocks=3, dropout=0.1, norm_epsilon=0.01, norm_momentum=0.5)
     assert [layer.filters for layer in kinds(model, keras.layers.Conv2D)] == [4] * 7 + [6] * 7
     assert not any(layer.use_bias for layer in kinds(model, keras.layers.Conv2D))
     assert len(kinds(model, keras.layers.Add)) == 6
@@ -29,9 +27,7 @@ def test_a_block_whose_convolutions_are_zero_is_the_identity(images):
     model = residual_cnn((8, 8, 3), 2, widths=(4,), blocks=2)
     for layer in kinds(model, keras.layers.Conv2D)[1:]:
         layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
-    ends = keras.Model(
-        model.input, [model.get_layer("stage1_relu1").output, model.get_layer("features").output]
-    )
+    ends = keras.Model(model.input, [model.get_layer("stage1_relu1").output, model.get_layer("features").output])
     first, last = ends(images(2, 8, 8, 3))
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(last))
 

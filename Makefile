@@ -1,0 +1,52 @@
+# `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BACKENDS ?= jax tensorflow torch
+# The backend that the demo installs; the smallest to download.
+DEMO_BACKEND ?= jax
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.demo-$(DEMO_BACKEND): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(DEMO_BACKEND)]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo-$(DEMO_BACKEND) ## Install kcnn with one backend, train on digits, evaluate, predict.
+	BIN=$(BIN) BACKEND=$(DEMO_BACKEND) sh docs/demo.sh
+
+test: $(VENV)/.dev lint ## Install everything and run the tests once per backend.
+	@for backend in $(BACKENDS); do \
+		echo "== $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/pytest || exit 1; \
+	done
+
+test-all: $(VENV)/.dev lint ## As test, with the slow tests.
+	@for backend in $(BACKENDS); do \
+		echo "== $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/pytest -m '' || exit 1; \
+	done
+
+lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Put the code into its style.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove the environment and caches; runs stay.
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache dist

@@ -1,0 +1,47 @@
+"""KerasCV in the input pipeline, where the extra is installed; a clear message where it is not."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from kcnn.augment.keras_cv import KerasCvAugMix, KerasCvGridMask, KerasCvRandAugment
+from kcnn.errors import BackendError
+
+LAYERS = [KerasCvRandAugment, KerasCvAugMix, KerasCvGridMask]
+
+
+@pytest.mark.parametrize("layer_class", LAYERS)
+def test_without_the_extra_the_error_says_what_to_install(layer_class):
+    if importlib.util.find_spec("keras_cv"):
+        pytest.skip("KerasCV is installed")
+    with pytest.raises(BackendError, match=r"pip install 'kcnn\[cv\]'"):
+        layer_class()
+
+
+@pytest.mark.parametrize("layer_class", LAYERS)
+@pytest.mark.filterwarnings("ignore")  # KerasCV's last release, on a newer Python and Keras
+def test_images_follow_their_position(layer_class, noise):
+    pytest.importorskip("keras_cv", exc_type=ImportError)
+    images, position = noise(5, 16, 16, 3), np.arange(5, dtype="int32")
+    layer = layer_class(seed=2, name="cv")
+    assert layer.in_pipeline
+    first = layer.transform(images, position)
+    assert first.dtype == np.uint8
+    assert first.shape == images.shape
+    assert (first != images).any()
+    copy = layer_class.from_config(layer.get_config())
+    np.testing.assert_array_equal(copy.transform(images, position), first)
+    # In another order and another batch.
+    np.testing.assert_array_equal(layer.transform(images[3:0:-2], position[3:0:-2]), first[3:0:-2])
+    same = np.repeat(images[:1], 12, axis=0)
+    assert len(np.unique(layer.transform(same, np.arange(12)), axis=0)) > 3
+
+
+def test_options_are_checked_before_anything_is_imported():
+    with pytest.raises(ValueError, match="`magnitude` must be"):
+        KerasCvRandAugment(magnitude=2.0)
+    with pytest.raises(ValueError, match="`severity` must be"):
+        KerasCvAugMix(severity=0.0)
+    with pytest.raises(ValueError, match="`ratio` must be"):
+        KerasCvGridMask(ratio=1.5)

@@ -1,0 +1,50 @@
+import math
+
+import numpy as np
+import pytest
+from keras import ops
+
+from kcnn.optim.schedules import LearningRateTable, constant, cosine, step
+
+
+def test_cosine_per_epoch_is_pytorchs_cosine_annealing_stepped_once_an_epoch():
+    factors = cosine(50, 7, per="epoch")
+    for epoch in range(50):
+        expected = 0.5 * (1 + math.cos(math.pi * epoch / 50))
+        np.testing.assert_allclose(factors[epoch * 7 : epoch * 7 + 7], expected, rtol=1e-12)
+
+
+def test_cosine_per_step_falls_from_one_towards_its_end():
+    factors = cosine(4, 100, final=0.1)
+    assert factors[0] == 1
+    assert (np.diff(factors) < 0).all()
+    assert 0.1 < factors[-1] < 0.1001
+
+
+def test_warm_up_rises_to_the_peak_and_then_the_schedule_begins():
+    factors = cosine(10, 10, warmup_epochs=2)
+    np.testing.assert_allclose(factors[:20], (np.arange(20) + 1) / 20)
+    assert factors[20] == 1
+    assert factors.argmax() in (19, 20)
+    assert len(factors) == 100
+
+
+def test_step_falls_at_its_milestones():
+    factors = step(6, 2, milestones=[2, 4], gamma=0.1)
+    np.testing.assert_allclose(factors, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01])
+
+
+def test_constant_is_constant():
+    assert (constant(3, 5) == 1).all()
+
+
+@pytest.mark.parametrize("warmup", [-1, 5, 6.5])
+def test_a_warm_up_that_never_ends_is_refused(warmup):
+    with pytest.raises(ValueError, match="never reaches its peak"):
+        cosine(5, 10, warmup_epochs=warmup)
+
+
+def test_the_table_gives_each_step_its_rate_and_holds_the_last():
+    table = LearningRateTable([0.1, 0.2, 0.3])
+    rates = [float(ops.convert_to_numpy(table(ops.convert_to_tensor(n, "int32")))) for n in range(5)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3, 0.3, 0.3], rtol=1e-6)

@@ -1,0 +1,112 @@
+"""The repository's own rules: which part may import which, and what stays free of Keras."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kcnn.registry import AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, SCHEDULES
+
+PACKAGE = Path(__file__).parent.parent / "kcnn"
+
+# Bottom to top; a part imports only from lower levels, or from itself. See docs/design.md.
+LEVELS = {
+    "errors": 0,
+    "registry": 1,
+    "backend": 2,
+    "recipe": 3,
+    "run": 3,
+    "environment": 3,
+    "random": 4,
+    "initial": 5,
+    "layers": 5,
+    "augment": 5,
+    "data": 5,
+    "optim": 5,
+    "callbacks": 5,
+    "models": 6,
+    "assemble": 7,
+    "classifier": 7,
+    "workflows": 8,
+    "cli": 9,
+    "__main__": 10,
+}
+KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "data", "cli")
+FRAMEWORKS = {"tensorflow", "torch", "jax"}
+
+
+def part_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path):
+    """Yield (module, whether it stands at the top of the file)."""
+    tree = ast.parse(path.read_text())
+    top = set(map(id, tree.body))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in top
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, id(node) in top
+            if node.module == "kcnn":
+                for alias in node.names:
+                    yield f"kcnn.{alias.name}", id(node) in top
+
+
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_downwards(path):
+    own = part_of(path)
+    assert own in LEVELS, f"{path} belongs to no level: add it to LEVELS and docs/design.md"
+    for module, _ in imports_of(path):
+        names = module.split(".")
+        if names[0] != "kcnn" or len(names) < 2 or names[1] in (own, "__version__"):
+            continue
+        assert LEVELS[names[1]] < LEVELS[own], f"{path} imports {module}, which does not stand below it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_frameworks_and_keras_stay_where_they_belong(path):
+    for module, at_top in imports_of(path):
+        root = module.split(".")[0]
+        # keras-cv needs TensorFlow beside it, whatever Keras runs on, so its adapter has to look for that.
+        if path.name != "keras_cv.py":
+            assert root not in FRAMEWORKS, f"{path} names the framework {root}"
+        if part_of(path) in KERAS_FREE and at_top:
+            assert root != "keras", f"{path} imports Keras at its top"
+
+
+def test_no_module_is_called_utils():
+    assert not [path for path in PACKAGE.rglob("*.py") if "util" in path.name]
+
+
+def test_only_the_command_line_prints():
+    for path in SOURCES:
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        printing = [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+        assert not printing, f"{path} prints"
+
+
+@pytest.mark.parametrize("registry", [AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, SCHEDULES], ids=lambda r: r.kind)
+def test_tables_resolve_and_describe(registry):
+    for name in registry.names():
+        if name.startswith("keras_cv_"):
+            continue  # its module needs the extra; tests/augment has it
+        assert callable(registry.get(name))
+        assert registry.summary(name).endswith("."), f"{registry.kind} {name} has no sentence about it"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["recipes"], ["datasets"], ["fit", "--help"]], ids=str)
+def test_listing_and_help_import_no_keras(arguments):
+    code = (
+        "import sys\nfrom kcnn.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as error:\n    assert not error.code, error.code\n"
+        "heavy = {'keras', 'numpy', 'torch', 'jax', 'tensorflow'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)

@@ -1,0 +1,80 @@
+import subprocess
+import sys
+
+import pytest
+
+from kcnn import backend
+from kcnn.errors import BackendError
+
+
+def test_the_argument_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(backend, "installed", lambda: ["torch", "jax"])
+    assert backend.choose("torch") == backend.Choice("torch", "asked for with --backend")
+    assert backend.choose().name == "jax"
+
+
+def test_without_a_wish_an_installed_one_is_taken_and_the_reason_said(monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(backend, "installed", lambda: ["torch", "jax"])
+    assert backend.choose() == backend.Choice("torch", "the first of torch, jax")
+    monkeypatch.setattr(backend, "installed", lambda: ["jax"])
+    assert backend.choose().reason == "the only one installed"
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "message"),
+    [
+        ("torch", ["jax"], r"not installed. Install it with: pip install 'kcnn\[torch\]'"),
+        ("tensorfow", ["jax"], "Did you mean 'tensorflow'"),
+        ("mxnet", ["jax"], "Expected one of: tensorflow, torch, jax"),
+        (None, [], "No framework is installed"),
+    ],
+)
+def test_a_wrong_choice_says_how_to_mend_it(monkeypatch, name, found, message):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr(backend, "installed", lambda: found)
+    with pytest.raises(BackendError, match=message):
+        backend.choose(name)
+
+
+def test_another_backend_after_keras_is_refused(backend_name, other_backends):
+    import keras  # noqa: F401
+
+    for other in other_backends:
+        with pytest.raises(BackendError, match="start a new process"):
+            backend.select(other)
+
+
+@pytest.mark.parametrize("device", ["gpu:x", "cuda", "tpu"])
+def test_a_device_of_another_form_is_refused(device, backend_name):
+    with pytest.raises(BackendError, match="'gpu:N'"):
+        backend.select(backend_name, device)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(backend, "devices", lambda name: ["cpu:0 cpu"])
+    with pytest.raises(BackendError, match="No GPU is visible to jax"):
+        backend.check_device("jax", "gpu:1")
+    backend.check_device("jax", "cpu")
+
+
+def test_old_keras_is_called_unsafe(monkeypatch):
+    monkeypatch.setattr(backend, "versions", lambda: {"keras": "3.8.0"})
+    assert "unsafe" in backend.unsafe_keras()
+    monkeypatch.setattr(backend, "versions", lambda: {"keras": "3.15.1"})
+    assert backend.unsafe_keras() is None
+
+
+def test_only_the_chosen_framework_is_imported(backend_name, tmp_path):
+    """A whole run must never touch another framework, whether that is installed or not."""
+    code = (
+        "import sys\n"
+        f"from kcnn import backend, recipe\nbackend.select({backend_name!r})\n"
+        "from kcnn.workflows.fit import fit\nfrom kcnn.workflows.evaluate import evaluate\n"
+        f"evaluate(fit(recipe.load('smoke', ('epochs=1',)), out={str(tmp_path)!r}))\n"
+        f"others = set(backend.BACKENDS) - {{{backend_name!r}}}\n"
+        "assert not others & set(sys.modules), others & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr

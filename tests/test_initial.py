@@ -1,0 +1,85 @@
+"""Initial weights: the distribution of the Keras initializer, the same bits on every backend."""
+
+import hashlib
+
+import keras
+import numpy as np
+import pytest
+from keras import initializers
+
+from kcnn import random, recipe
+from kcnn.assemble import build_network
+from kcnn.initial import draw, initialize
+
+SHAPE = (3, 3, 40, 50)  # fan in 360, fan out 450
+
+
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        initializers.GlorotUniform(),
+        initializers.GlorotNormal(),
+        initializers.HeNormal(),
+        initializers.HeUniform(),
+        initializers.LecunNormal(),
+        initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+        initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
+        initializers.RandomUniform(-0.2, 0.3),
+        initializers.RandomNormal(0.1, 0.02),
+        initializers.TruncatedNormal(0.1, 0.02),
+    ],
+    ids=lambda initializer: type(initializer).__name__,
+)
+def test_the_distribution_is_that_of_keras(initializer):
+    from scipy.stats import ks_2samp
+
+    ours = draw(initializer, SHAPE, random.key(0, "test"))
+    theirs = keras.ops.convert_to_numpy(initializer(SHAPE))
+    assert ours.dtype == np.float32
+    assert ours.shape == SHAPE
+    assert ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-4
+    assert abs(ours.std() / theirs.std() - 1) < 0.02
+
+
+def test_constants_stay_constant():
+    assert (draw(initializers.Ones(), (3,), (0, 0)) == 1).all()
+    assert (draw(initializers.Constant(0.25), (3,), (0, 0)) == 0.25).all()
+
+
+def test_an_unknown_initializer_is_refused():
+    with pytest.raises(TypeError, match="Received: Orthogonal"):
+        draw(initializers.Orthogonal(), (4, 4), (0, 0))
+
+
+class Data:
+    image_shape = (32, 32, 3)
+    class_names = list("abcdefghij")
+    mean = std = None
+
+
+def fingerprint(model):
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_articles_network_starts_from_the_same_bits_everywhere(seed):
+    """The digests were written down once; each backend has to meet them."""
+    network = build_network(recipe.load("cifar10_simple_cnn"), Data)
+    initialize(network, seed)
+    expected = {
+        0: "44cf9b5ebe118136089e84621278589819376bd10f5877b72904fd37980aaec2",
+        1: "bed19be49c199a7028610d9028407cf3de6d8cc2f0a9b35cf20cdf60e9a98187",
+    }
+    assert fingerprint(network) == expected[seed]
+
+
+def test_every_trainable_weight_is_drawn_anew():
+    network = build_network(recipe.load("cifar10_simple_cnn"), Data)
+    before = [keras.ops.convert_to_numpy(weight) for weight in network.trainable_weights]
+    initialize(network, 5)
+    for weight, old in zip(network.trainable_weights, before, strict=True):
+        if "kernel" in weight.path:
+            assert not np.any(keras.ops.convert_to_numpy(weight) == old)

@@ -1,0 +1,107 @@
+import json
+import tomllib
+
+import pytest
+
+from kcnn import recipe
+from kcnn.errors import RecipeError
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_every_recipe_loads_and_opens_with_its_command(name):
+    data = "images" if name == "folder" else None
+    assert recipe.load(name, data=data).epochs >= 1
+    lines = recipe.find(name).read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert any(line.startswith(f"#   kcnn fit {name}") or line == "#   kcnn fit --data PATH" for line in lines[:4])
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_writing_and_reading_a_recipe_changes_nothing(name, tmp_path):
+    loaded = recipe.load(name, data="images" if name == "folder" else None)
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.to_toml(loaded))
+    assert recipe.load(path) == loaded
+
+
+def test_five_mistakes_are_five_lines(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(
+        'epoch = 3\nbatch_size = "many"\n[data]\nname = "digts"\n[[augment]]\nname = "crop"\npaddin = 2\n'
+        '[model]\nname = "simple_cnn"\n[optimizer]\nname = "adam"\n'
+        '[schedule]\nname = "cosine"\nwarmup_epochs = 60\n'
+    )
+    with pytest.raises(RecipeError) as error:
+        recipe.load(path)
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{path} is not a valid recipe:"
+    assert sorted(lines[1:]) == [
+        "  - augment.0.paddin: unknown key. Did you mean 'padding'?",
+        '  - batch_size: expected integer. Received: "many"',
+        ("  - data.name: expected 'digits', 'cifar10', 'cifar100', 'mnist', 'fashion_mnist' or 'folder'. "
+        "Did you mean 'digits'? Received: \"digts\""),
+        "  - epoch: unknown key. Did you mean 'epochs'?",
+        "  - schedule.warmup_epochs: must be at least 0 and less than epochs (10). Received: 60",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.name=vgg99", "unknown model 'vgg99'"),
+        ("model.width=3.5", "model.width: expected integer"),
+        ("data.image_size=[32]", "data.image_size"),
+        ("seed=-1", "seed: expected greater than or equal to 0"),
+        ("optimizer.learning_rate=nan", "optimizer.learning_rate"),
+        ("augment.7.name=crop", "no such place"),
+        ("nonsense", "Expected --set key=value"),
+        ("data.mean=[0.5]", "data.std: give mean and std together"),
+        ("callbacks.emma.decay=0.9", "Did you mean 'ema'"),
+        ("loss.label_smoothing=1", "loss.label_smoothing: expected less than 1"),
+    ],
+)
+def test_a_mistake_is_named_by_its_place(setting, message):
+    with pytest.raises(RecipeError) as error:
+        recipe.load("smoke", (setting,))
+    assert message in str(error.value)
+
+
+def test_watching_validation_without_validation_images_is_a_mistake():
+    with pytest.raises(RecipeError, match=r"callbacks.best: needs validation images"):
+        recipe.load("smoke", ("data.validation=0.0", "callbacks.best=true"))
+
+
+def test_settings_are_typed_and_may_be_words():
+    changed = recipe.load(
+        "smoke", ("model.width=8", "data.resize=pad", "augment=[]", "callbacks.ema.decay=0.9", "data.image_size=16")
+    )
+    assert changed.model.width == 8
+    assert changed.data.resize == "pad"
+    assert changed.augment == ()
+    assert changed.callbacks.ema.decay == 0.9
+    assert changed.data.image_size == (16, 16)
+
+
+def test_data_on_the_command_line_takes_the_place_of_the_recipes():
+    changed = recipe.load("cifar10_simple_cnn", data="some/where.tar")
+    assert (changed.data.name, changed.data.path) == ("folder", "some/where.tar")
+    assert changed.data.mean == (0.4914, 0.4822, 0.4465)
+
+
+@pytest.mark.parametrize("content", ["epochs = ", "\x00\xff"])
+def test_what_is_not_toml_says_so(tmp_path, content):
+    path = tmp_path / "x.toml"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(RecipeError, match="is not TOML"):
+        recipe.load(path)
+
+
+def test_the_schema_describes_every_recipe():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(json.dumps(recipe.schema()))
+    validator = jsonschema.Draft202012Validator(schema)
+    for name in recipe.names():
+        validator.validate(tomllib.loads(recipe.find(name).read_text()))
+    broken = tomllib.loads(recipe.find("smoke").read_text())
+    broken["model"]["widht"] = 3
+    assert list(validator.iter_errors(broken))

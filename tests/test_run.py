@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from kcnn.errors import RunError
+from kcnn.run import Run, atomic, write_text
+
+
+def test_an_atomic_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_an_atomic_file_keeps_the_usual_permissions(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    write_text(tmp_path / "atomic", "x")
+    assert (tmp_path / "atomic").stat().st_mode == plain.stat().st_mode
+
+
+def test_two_runs_never_share_a_folder(tmp_path):
+    Run.create(tmp_path, "a")
+    with pytest.raises(RunError, match="already there"):
+        Run.create(tmp_path, "a")
+    assert Run.create_unique(tmp_path, "a").name == "a-2"
+    assert Run.create_unique(tmp_path, "a").name == "a-3"
+
+
+def test_opening_what_is_no_run_says_what_is_missing(tmp_path):
+    with pytest.raises(RunError, match="is not a run"):
+        Run.open(tmp_path / "nothing")
+    unfinished = Run.create(tmp_path, "b")
+    write_text(unfinished.recipe, "")
+    with pytest.raises(RunError, match="unfinished"):
+        Run.open(unfinished.path)
+
+
+def test_a_run_opens_by_its_bare_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run.create("saved_models", "c")
+    write_text(run.model, "")
+    assert Run.open("c").path == run.path
+
+
+def test_metrics_are_added_to_what_is_there(tmp_path):
+    run = Run.create(tmp_path, "d")
+    run.update_metrics({"a": 1})
+    run.update_metrics({"b": 2.5, "a": 3})
+    assert json.loads(run.metrics.read_text()) == {"a": 3, "b": 2.5}
+
+
+def test_damaged_json_is_told_in_one_line(tmp_path):
+    run = Run.create(tmp_path, "e")
+    write_text(run.metrics, "{")
+    with pytest.raises(RunError, match="damaged"):
+        run.update_metrics({"a": 1})
