@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import ClassVar
+from types import ModuleType
+from typing import Any, ClassVar
 
 from kcnn.errors import BackendError
 from kcnn.registry import did_you_mean
@@ -55,7 +56,8 @@ def choose(name: str | None = None) -> Choice:
         choice = Choice(found[0], reason)
     else:
         raise BackendError(
-            "No framework is installed. Install one of them: pip install 'kcnn[jax]', 'kcnn[torch]' or 'kcnn[tensorflow]'."
+            "No framework is installed. Install one of them: "
+            "pip install 'kcnn[jax]', 'kcnn[torch]' or 'kcnn[tensorflow]'."
         )
     if choice.name not in BACKENDS:
         hint = did_you_mean(choice.name, BACKENDS) or f" Expected one of: {', '.join(BACKENDS)}."
@@ -99,15 +101,15 @@ class _OthersLeftOut(Loader):
 
     admitted: ClassVar[set[str]] = set()
 
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if name in BACKENDS and name != os.environ["KERAS_BACKEND"] and name not in self.admitted:
             return ModuleSpec(name, self)
         return None
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         pass  # never reached: create_module raises
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         raise ModuleNotFoundError(
             f"{spec.name} is left out: this process runs Keras on {os.environ['KERAS_BACKEND']}", name=spec.name
         )
@@ -122,9 +124,9 @@ def admit_tensorflow() -> None:
 
 
 def _import_tensorflow_quietly() -> None:
-    """Import TensorFlow, let it look for devices and make its first dataset, without its dozen lines on stderr about CPUs and CUDA.
+    """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
-    They come from C++, before any setting of Python's is heard; whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard; whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -301,7 +301,8 @@ def _describe(error: Any, values: dict[str, Any]) -> str:
     if kind == "union_tag_invalid":
         registry = _registry(error["loc"])
         tag = error["ctx"]["tag"]
-        return f"{place}.name: unknown {registry.kind} {tag!r}.{did_you_mean(tag, registry.table) or _known(registry.names())}"
+        hint = did_you_mean(tag, registry.table) or _known(registry.names())
+        return f"{place}.name: unknown {registry.kind} {tag!r}.{hint}"
     if kind == "union_tag_not_found":
         return f"{place}: expected a table with a name, for instance name = {_registry(error['loc']).names()[0]!r}"
     if kind == "literal_error":

@@ -38,8 +38,10 @@ def test_five_mistakes_are_five_lines(tmp_path):
     assert sorted(lines[1:]) == [
         "  - augment.0.paddin: unknown key. Did you mean 'padding'?",
         '  - batch_size: expected integer. Received: "many"',
-        ("  - data.name: expected 'digits', 'cifar10', 'cifar100', 'mnist', 'fashion_mnist' or 'folder'. "
-        "Did you mean 'digits'? Received: \"digts\""),
+        (
+            "  - data.name: expected 'digits', 'cifar10', 'cifar100', 'mnist', 'fashion_mnist' or 'folder'. "
+            "Did you mean 'digits'? Received: \"digts\""
+        ),
         "  - epoch: unknown key. Did you mean 'epochs'?",
         "  - schedule.warmup_epochs: must be at least 0 and less than epochs (10). Received: 60",
     ]

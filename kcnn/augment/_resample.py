@@ -26,7 +26,8 @@ def resample(images, matrix, fill):
     # Twice the distance from the centre is an integer for even and odd sizes alike.
     u = ops.arange(1 - width, width, 2, dtype="int32")[None, None, :]
     v = ops.arange(1 - height, height, 2, dtype="int32")[None, :, None]
-    xx, xy, x, yx, yy, y = (matrix[:, i, None, None] for i in range(6))
+    # Not `matrix[:, i, None, None]`: where the matrix is a stack, TensorFlow's graph optimiser loses the new axes.
+    xx, xy, x, yx, yy, y = (ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6))
     columns = xx * u + (xy * v + (x + (width - 1) * ONE))
     rows = yx * u + (yy * v + (y + (height - 1) * ONE))
 

@@ -58,7 +58,7 @@ class AverageWeights(keras.callbacks.Callback):
 
     def _assign(self, values):
         for weight, value in zip(self._weights(), values, strict=True):
-            weight.assign(value)
+            weight.assign(ops.copy(value))  # JAX gives the variable's memory away at the next step
 
     def _weights(self):
         if hasattr(self.model, "jax_state_sync"):

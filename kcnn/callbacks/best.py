@@ -1,6 +1,7 @@
 """Keep the weights of the best epoch."""
 
 import keras
+import numpy as np
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -18,7 +19,7 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         score = (logs["val_accuracy"], -logs["val_loss"])
         if self.score is None or score > self.score:
-            self.epoch, self.score, self.weights = epoch, score, self.model.get_weights()
+            self.epoch, self.score, self.weights = epoch, score, [np.array(weight) for weight in self.model.get_weights()]
 
     def on_train_end(self, logs=None):
         if self.weights is not None:

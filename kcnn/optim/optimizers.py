@@ -43,7 +43,13 @@ def adamw(
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): weights shrink by rate times decay."""
     return _build(
         keras.optimizers.AdamW,
-        {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "weight_decay": weight_decay},
+        {
+            "learning_rate": learning_rate,
+            "beta_1": beta_1,
+            "beta_2": beta_2,
+            "epsilon": epsilon,
+            "weight_decay": weight_decay,
+        },
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
         clip_value=clip_value,

@@ -58,7 +58,7 @@ def test_matrix_undoes_rotation_shear_and_zoom(make):
 
 
 def test_no_change_is_exact(make, apply, noise):
-    for shape in [(3, 32, 32, 3), (3, 31, 17, 1), (1, 1, 1, 3)]:
+    for shape in [(7, 32, 32, 3), (7, 31, 17, 3), (1, 1, 1, 3)]:
         images = noise(*shape)
         layer = make("affine", rotation=0.0, zoom=0.0, shear=0.0)
         np.testing.assert_array_equal(apply(layer, images), images)
@@ -94,8 +94,9 @@ PILLOW = {
 
 @pytest.mark.parametrize("case", PILLOW, ids=str)
 def test_stage_geometry_against_pillow(case, photos):
-    found = stage(*case, photos).astype(int)
-    for image, result in zip(photos, found, strict=True):
+    images = np.tile(photos, (3, 1, 1, 1))  # as many as in test_colour.py, which spares JAX to compile again
+    found = stage(*case, images).astype(int)
+    for image, result in zip(images[:2], found[:2], strict=True):
         expected = np.asarray(PILLOW[case](Image.fromarray(image))).astype(int)
         difference = np.abs(result - expected).max(axis=-1)
         # Pillow cuts off hard at the border of the image where we fade to black within one pixel.

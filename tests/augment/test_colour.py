@@ -83,11 +83,16 @@ def test_grey_equals_pillow(pictures):
         np.testing.assert_array_equal(result[..., 0], np.asarray(Image.fromarray(image).convert("L")))
 
 
-def test_one_batch_holds_every_operation(photos):
+def test_operations_in_one_batch_do_not_touch_each_other(photos):
     rows = [(name, magnitudes[15]) for name, (magnitudes, _) in WIDE.items()]
-    together = stage(rows, np.repeat(photos[:1], len(rows), axis=0))
-    for row, result in zip(rows, together, strict=True):
-        np.testing.assert_array_equal(result, stage([row], photos[:1])[0])
+    images = np.repeat(photos[:1], 6, axis=0)
+    untouched = set()
+    for some in (rows[:6], rows[6:12], rows[-6:]):
+        found = stage(some, images)
+        np.testing.assert_array_equal(stage(some[::-1], images)[::-1], found)
+        same = (found == images).all(axis=(1, 2, 3))
+        untouched |= {name for (name, _), unchanged in zip(some, same, strict=True) if unchanged}
+    assert untouched == {"identity"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from kcnn.registry import AUGMENTATIONS
 
 GOLDEN = Path(__file__).with_name("golden.json")
 NAMES = [name for name in AUGMENTATIONS.names() if not name.startswith("keras_cv_")]
-SHAPES = [(16, 32, 32, 3), (5, 31, 17, 3), (4, 9, 10, 1)]
+SHAPES = [(7, 32, 32, 3), (7, 31, 17, 3), (7, 8, 8, 1)]
 VARIANTS = {
     "crop, reflect": ("crop", {"fill": "reflect", "padding": 5}),
     "translate, edge": ("translate", {"fill": "edge", "height": 0.5, "width": 0.25}),

@@ -31,5 +31,5 @@ def test_dropout_stands_between_the_convolutions_of_a_block(build):
 
 
 def test_mistakes_in_options_are_explained():
-    with pytest.raises(ValueError, match="`dropout` .* Received: dropout=2"):
+    with pytest.raises(ValueError, match=r"`dropout` .* Received: dropout=2"):
         wide_resnet16_8((32, 32, 3), 10, dropout=2)

@@ -1,0 +1,199 @@
+"""The command line as a newcomer meets it: help, mistakes, pipes, interruptions, a full disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kcnn.cli import VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, kcnn):
+    code, out, _ = kcnn(verb, "--help")
+    assert code == 0
+    assert "Usage: kcnn" in out
+    assert "--json" in out or verb == "recipes"
+
+
+def test_help_is_fast():
+    def seconds(*command):
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        return time.perf_counter() - begin
+
+    plain = min(seconds(sys.executable, "-c", "pass") for _ in range(5))
+    ours = min(seconds(sys.executable, "-m", "kcnn", "--help") for _ in range(5))
+    assert ours - plain < 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fitt"], 2, "Did you mean 'fit'?"),
+        (["fit", "digts"], 2, "Did you mean 'digits'?"),
+        (["fit", "--data", "/no/such/folder"], 2, "/no/such/folder"),
+        (["fit", "smoke", "--set", "model.widht=3"], 2, "Did you mean 'width'?"),
+        (["fit", "smoke", "--epochs", "0"], 2, "epochs: expected greater than or equal to 1"),
+        (["fit", "smoke", "--epochs", "many"], 2, "'many' is not a valid integer"),
+        (["fit", "smoke", "--backend", "tensorfow"], 2, "Did you mean 'tensorflow'?"),
+        (["fit", "smoke", "--device", "tpu"], 2, "'gpu:N'"),
+        (["fit", "smoke", "--name", "a/b"], 2, "not a path"),
+        (["evaluate", "nowhere"], 2, "is not a run"),
+        (["predict", "nowhere", "x.png"], 2, "There is no file or folder 'x.png'"),
+        (["recipes", "show", "nope"], 2, "Recipes that come with kcnn"),
+        (["fit", "smoke", "--frobnicate"], 2, "No such option"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_gets_a_line_and_an_exit_code(arguments, code, message, kcnn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found, out, err = kcnn(*arguments)
+    assert found == code
+    assert message in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if not line.startswith(("Usage", "Try", "Backend"))]) <= 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(kcnn):
+    _, _, err = kcnn("fit", "digts", "--debug")
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize("verb", ["models", "recipes", "datasets", "check"])
+def test_listings_are_also_json(verb, kcnn):
+    code, out, _ = kcnn(verb, "--json")
+    assert code == 0
+    assert json.loads(out)
+
+
+def test_check_says_ready(kcnn):
+    code, out, _ = kcnn("check")
+    assert code == 0
+    assert "Ready." in out
+
+
+def test_a_recipe_can_be_shown_copied_and_trained(kcnn, tmp_path):
+    copy = tmp_path / "mine.toml"
+    code, out, _ = kcnn("recipes", "copy", "smoke", copy)
+    assert code == 0
+    shown = kcnn("recipes", "show", "smoke")[1]
+    assert copy.read_text() == shown
+    code, _, err = kcnn("recipes", "copy", "digits", copy)
+    assert code == 2
+    assert "already there" in err
+    assert copy.read_text() == shown
+    code, out, err = kcnn("fit", copy, "--epochs", 1, "--out", tmp_path / "runs", "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert document["run"].endswith("/mine")
+    assert "Epoch   1 | Train Loss" in err
+
+
+def test_the_whole_way_in_any_folder(kcnn, tmp_path, monkeypatch, digit_files):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = kcnn("fit", "smoke")
+    assert code == 0
+    assert "Next: kcnn evaluate saved_models/smoke" in out
+    assert kcnn("evaluate", "smoke")[0] == 0
+    code, out, _ = kcnn("predict", "smoke", digit_files)
+    assert code == 0
+    assert kcnn("fit", "smoke", "--name", "smoke")[0] == 2
+    assert kcnn("fit", "smoke", "--epochs", 1)[1].count("saved_models/smoke-2")
+
+
+def test_a_missing_gpu_is_said(kcnn, backend_name, tmp_path):
+    from kcnn import backend
+
+    if any("gpu" in device for device in backend.devices(backend_name)):
+        pytest.skip("this machine has a GPU")
+    code, _, err = kcnn("fit", "smoke", "--device", "gpu", "--out", tmp_path)
+    assert code == 2
+    assert "No GPU is visible" in err
+
+
+def test_unreadable_images_are_named_and_the_rest_is_answered(kcnn, smoke_run, digit_files, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"x")
+    code, out, err = kcnn("predict", smoke_run.path, bad, next(digit_files.glob("3_*.png")), "--json")
+    assert code == 1
+    assert "bad.png" in err
+    answers = json.loads(out)["predictions"]
+    assert "error" in answers[0]
+    assert answers[1]["label"] == "3"
+
+
+def test_a_reader_that_leaves_is_no_error(smoke_run, digit_files):
+    command = f"{sys.executable} -m kcnn predict {smoke_run.path} {digit_files} --format csv | head -1"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stdout.startswith("image,rank")
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr
+
+
+def test_ctrl_c_in_the_middle_is_clean(tmp_path, backend_name):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kcnn", "fit", "smoke", "--set", "epochs=100000", "--out", tmp_path, "--name", "c"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend_name},
+    )
+    history = tmp_path / "c" / "history.csv"
+    deadline = time.monotonic() + 120
+    while not history.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1].startswith("Interrupted")
+    assert "Traceback" not in err
+    assert history.read_text().endswith("\n")
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, child, backend_name):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        result = child("fit", "smoke", "--epochs", 1, "--out", disk, "--name", "r", backend_name=backend_name)
+        assert result.returncode == 1
+        assert "the disk is full" in result.stderr.splitlines()[-1]
+        assert "Traceback" not in result.stderr
+        assert not [path for path in disk.rglob("*") if path.name.startswith(".") or path.name == "model.keras"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.slow
+def test_the_built_wheel_works_in_an_empty_folder(tmp_path, backend_name):
+    """What is shipped holds the recipes, and finds them by their bare name."""
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent.parent
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, root], check=True)
+    site = tmp_path / "site"
+    wheel = next(tmp_path.glob("*.whl"))
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(site), "KERAS_BACKEND": backend_name}
+    code = "import kcnn, sys; assert 'site' in kcnn.__file__, kcnn.__file__; from kcnn.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "fit", "smoke", "--epochs", "1"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "saved_models" / "smoke" / "model.keras").is_file()

@@ -1,0 +1,166 @@
+"""What a recipe becomes: the three graphs, and the training that they give."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from kcnn import assemble, data, recipe
+from kcnn.data.dataset import Dataset, Split
+from kcnn.errors import RecipeError
+
+FAST = ("data.limit=100", "epochs=1", "model.width=4", "model.units=8")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load(recipe.load("smoke").data, 0)
+
+
+def assembled(dataset, *settings, name="smoke"):
+    return assemble.assemble(recipe.load(name, settings), dataset)
+
+
+def losses(training, steps):
+    found = []
+    for step in range(steps):
+        inputs, labels = training.batches[step]
+        found.append(training.model.train_on_batch(inputs, labels, return_dict=True)["loss"])
+    return [float(loss) for loss in found]
+
+
+def test_the_graphs_share_their_weights(digits):
+    training = assembled(digits)
+    assert {id(w) for w in training.model.weights} == {id(w) for w in training.network.weights}
+    assert {name: tensor.shape for name, tensor in training.model.input.items()} == {
+        "pixels": (None, 8, 8, 1),
+        "position": (None,),
+    }
+
+
+def test_augmentation_does_nothing_at_inference(digits):
+    training = assembled(digits)
+    pixels = digits.train.images[:5]
+    inputs = {"pixels": pixels, "position": np.arange(5, dtype="int32")}
+    whole = training.model.predict_on_batch(inputs)
+    np.testing.assert_array_equal(whole, training.network.predict_on_batch(pixels.astype("float32")))
+
+
+def test_augmentation_and_dropout_do_something_in_training(digits):
+    training = assembled(digits, "model.dropout=0.5")
+    inputs, _ = training.batches[0]
+    trained = keras.ops.convert_to_numpy(training.model(inputs, training=True))
+    again = keras.ops.convert_to_numpy(training.model(inputs, training=True))
+    moved = {**inputs, "position": inputs["position"] + 1000}
+    elsewhere = keras.ops.convert_to_numpy(training.model(moved, training=True))
+    np.testing.assert_array_equal(trained, again)  # a function of the position, with no state
+    assert not np.allclose(trained, elsewhere)
+
+
+def test_the_first_losses_are_the_same_on_every_backend(digits):
+    """Written down once; the same recipe starts the same experiment whichever framework runs it."""
+    found = losses(assembled(digits, "model.dropout=0.3", "model.block_dropout=0.1", "optimizer.l2=0.001"), 4)
+    np.testing.assert_allclose(found, GOLDEN_LOSSES, rtol=1e-4)
+
+
+GOLDEN_LOSSES = [3.076876, 2.909287, 2.615338, 2.553175]
+
+
+def test_the_deployable_model_is_stock_keras_and_answers_like_the_network(digits):
+    training = assembled(digits)
+    losses(training, 2)
+    pixels = digits.train.images[:50].astype("float32")
+    model = assemble.deployable(recipe.load("smoke"), digits, training.network)
+    logits = training.network.predict_on_batch(pixels)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_on_batch(pixels), expected, atol=1e-6)
+    assert all(type(layer).__module__.startswith("keras.src.layers") for layer in model.layers)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_and_deploys_in_float32(digits, precision):
+    training = assembled(digits, f"precision={precision}")
+    found = losses(training, 8)
+    assert np.isfinite(found).all()
+    assert found[-1] < found[0]
+    model = assemble.deployable(recipe.load("smoke"), digits, training.network)
+    assert {str(layer.compute_dtype) for layer in model.layers} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("optimizer.name=adamw",),
+        ("optimizer.name=sgd", "optimizer.learning_rate=0.01"),
+        ("optimizer.name=lion", "optimizer.learning_rate=3e-4"),
+        ("optimizer.clip_norm=1.0",),
+        ("optimizer.accumulation_steps=2",),
+        ("loss.label_smoothing=0.1",),
+        ("schedule.name=constant",),
+        ("schedule.name=step", "schedule.milestones=[1]"),
+        ("schedule.warmup_epochs=0.5", "schedule.per=epoch"),
+    ],
+    ids=lambda settings: settings[-1],
+)
+def test_every_way_of_training_lowers_the_loss(digits, settings):
+    found = losses(assembled(digits, *settings), 12)
+    assert np.isfinite(found).all()
+    assert found[-1] < found[0]
+
+
+def test_class_weights_balance(digits):
+    weights = assemble._class_weights("balanced", digits)
+    counts = np.bincount(digits.train.labels)
+    np.testing.assert_allclose(weights * counts, counts.sum() / 10)
+    named = assemble._class_weights({"3": 2.5}, digits)
+    assert named[3] == 2.5
+    assert named.sum() == 11.5
+    with pytest.raises(RecipeError, match="unknown classes: zebra"):
+        assemble._class_weights({"zebra": 1.0}, digits)
+
+
+def test_class_weights_reach_the_loss(digits):
+    training = assembled(digits, 'loss.class_weights={"0" = 100.0}')
+    _, labels, weights = training.batches[0]
+    np.testing.assert_allclose(weights, np.where(labels[:, 0] == 1, 100, 1))
+
+
+def test_mixed_labels_belong_to_mixed_images(digits):
+    training = assembled(digits, 'augment=[{name="mixup"}]')
+    _, labels = training.batches[0]
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
+    assert ((labels > 0).sum(axis=1) == 2).any()
+
+
+def test_the_learning_rates_are_looked_up_in_the_graph(digits):
+    training = assembled(digits, "epochs=2", "schedule.warmup_epochs=1")
+    for step in range(3):
+        rate = float(keras.ops.convert_to_numpy(training.model.optimizer.learning_rate))
+        assert rate == training.learning_rate(step)
+        losses(SimpleNamespace(batches=[training.batches[step]], model=training.model), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("model.depth=9",), r"model: .*too small"),
+        (("optimizer.clip_norm=1.0", "optimizer.clip_value=1.0"), r"optimizer: .*not both"),
+        (("augment.0.height=7.0",), r"augment.0"),
+    ],
+)
+def test_what_does_not_fit_is_a_mistake_of_the_recipe(digits, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        assembled(digits, *settings)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe.names() if name not in ("digits", "smoke")])
+def test_every_other_recipe_binds_and_builds(name):
+    loaded = recipe.load(name, data="x" if name == "folder" else None)
+    side = loaded.data.image_size[0]
+    images = np.zeros((8, side, side, 3), "uint8")
+    split = Split(images, np.arange(8, dtype="int32") % 2, [str(n) for n in range(8)])
+    dataset = Dataset(split, split, None, ["a", "b"], (side, side, 3), (0.5,) * 3, (0.2,) * 3)
+    training = assemble.assemble(loaded, dataset)
+    assert training.network.get_layer("logits").units == 2

@@ -1,0 +1,132 @@
+"""The main job: from a recipe to a run folder."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kcnn import recipe
+from kcnn.errors import ImageError, RunError, TrainingError
+from kcnn.workflows.fit import fit
+
+
+def test_a_run_folder_holds_what_the_design_promises(smoke_run, backend_name):
+    names = {path.name for path in smoke_run.path.iterdir()}
+    assert {
+        "model.keras",
+        "recipe.toml",
+        "labels.json",
+        "history.csv",
+        "metrics.json",
+        "environment.json",
+        "curves.png",
+    } <= names
+    environment = json.loads(smoke_run.environment.read_text())
+    assert environment["backend"] == backend_name
+    assert environment["command"] == "kcnn fit smoke"
+    assert json.loads(smoke_run.labels.read_text()) == list("0123456789")
+    rows = list(csv.DictReader(smoke_run.history.read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    metrics = json.loads(smoke_run.metrics.read_text())
+    assert metrics["val_accuracy"] == float(rows[-1]["val_accuracy"])
+    assert metrics["val_accuracy"] > 0.7
+
+
+def test_the_first_epochs_loss_is_the_same_on_every_backend(smoke_run):
+    row = next(iter(csv.DictReader(smoke_run.history.read_text().splitlines())))
+    assert float(row["loss"]) == pytest.approx(GOLDEN_LOSS, rel=1e-3)
+    assert float(row["learning_rate"]) == pytest.approx(GOLDEN_RATE, rel=1e-7)
+
+
+GOLDEN_LOSS = 0.0
+GOLDEN_RATE = 0.0
+
+
+def test_the_saved_recipe_repeats_the_run(smoke_run, tmp_path):
+    again = fit(recipe.load(smoke_run.recipe), out=tmp_path)
+    first, second = (keras.saving.load_model(run.model).get_weights() for run in (smoke_run, again))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_another_seed_is_another_run(smoke_run, tmp_path):
+    other = fit(recipe.load("smoke", ("seed=1", "epochs=1")), out=tmp_path)
+    assert other.history.read_text().splitlines()[1] != smoke_run.history.read_text().splitlines()[1]
+
+
+def test_a_taken_name_is_refused_before_anything_is_done(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("kept")
+    with pytest.raises(RunError, match="already there"):
+        fit(recipe.load("smoke"), out=tmp_path, name="mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "kept"
+
+
+def test_a_loss_that_explodes_leaves_nothing_half_done(tmp_path):
+    exploding = recipe.load("smoke", ("optimizer.name=sgd", "optimizer.learning_rate=1e18"))
+    with pytest.raises(TrainingError, match="Try a lower one"):
+        fit(exploding, out=tmp_path, name="boom")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interruption_keeps_the_epochs_that_are_done(tmp_path):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe.load("smoke"), out=tmp_path, name="half", extra_callbacks=[Interrupt()])
+    run = tmp_path / "half"
+    assert len((run / "history.csv").read_text().splitlines()) == 3
+    assert not [path for path in run.rglob(".*")]
+    assert not (run / "model.keras").exists()
+
+
+def test_validation_can_be_left_out(tmp_path):
+    run = fit(recipe.load("smoke", ("data.validation=0.0", "epochs=1")), out=tmp_path)
+    assert "val_accuracy" not in json.loads(run.metrics.read_text())
+
+
+def test_average_best_and_early_stopping_go_together(tmp_path):
+    settings = ("callbacks.ema.decay=0.9", "callbacks.best=true", "callbacks.early_stopping.patience=1")
+    run = fit(recipe.load("smoke", settings), out=tmp_path)
+    assert json.loads(run.metrics.read_text())["val_accuracy"] > 0.5
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """Two classes that are easy to tell apart: dark and bright noise, 12 each, of 20 x 24 pixels."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name, low in (("bright", 155), ("dark", 0)):
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(low, low + 100, (20, 24, 3), dtype="uint8")
+            Image.fromarray(pixels).save(folder / f"{index:02d}.jpg")
+    return tmp_path / "images"
+
+
+def test_a_folder_of_images_streams_and_fits_alike(image_folder, tmp_path):
+    settings = ("epochs=2", "batch_size=8", "data.image_size=16", "data.validation=0.2", "data.test=0.2")
+    memory = fit(recipe.load("smoke", settings, data=str(image_folder)), out=tmp_path / "runs")
+    streamed = fit(
+        recipe.load("smoke", (*settings, "data.memory_limit=0.0"), data=str(image_folder)), out=tmp_path / "runs"
+    )
+    losses = [
+        [row["loss"] for row in csv.DictReader(run.history.read_text().splitlines())] for run in (memory, streamed)
+    ]
+    np.testing.assert_allclose(*[np.array(column, float) for column in losses], rtol=1e-5)
+
+
+def test_bad_images_stop_the_run_or_are_listed(image_folder, tmp_path):
+    (image_folder / "dark" / "broken.jpg").write_bytes(b"\xff\xd8\xff nonsense")
+    with pytest.raises(ImageError, match=r"broken.jpg"):
+        fit(recipe.load("smoke", ("epochs=1",), data=str(image_folder)), out=tmp_path / "runs")
+    skipping = recipe.load("smoke", ("epochs=1", "data.on_bad_image=skip"), data=str(image_folder))
+    run = fit(skipping, out=tmp_path / "runs")
+    assert "broken.jpg" in json.loads((run.path / "skipped.json").read_text())[0]["image"]
