@@ -52,17 +52,23 @@ class Run:
     def create(cls, parent: Path | str, name: str) -> "Run":
         """Make a new folder `name` below `parent`; raise `RunError` where something of that name is there."""
         path = Path(parent) / name
+        cls.check_free(parent, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-        except FileExistsError as error:
-            raise RunError(
-                f"{path} is already there, and two runs never share a folder. "
-                "Choose another --name, or move that folder away."
-            ) from error
         except OSError as error:
             raise RunError(f"Cannot make the run folder {path}: {error.strerror}.") from error
         return cls(path)
+
+    @staticmethod
+    def check_free(parent: Path | str, name: str) -> None:
+        """Raise `RunError` where something named `name` is below `parent` already."""
+        path = Path(parent) / name
+        if path.exists():
+            raise RunError(
+                f"{path} is already there, and two runs never share a folder. "
+                "Choose another --name, or move that folder away."
+            )
 
     @classmethod
     def create_unique(cls, parent: Path | str, stem: str) -> "Run":

@@ -25,7 +25,8 @@ class _Batches:
             return (self[number] for number in range(start, len(self)))
         if start >= len(self):
             return iter(())
-        return iter(self._prefetched(start))
+        # A generator, since Keras knows that kind of iterator and not grain's.
+        return (batch for batch in self._prefetched(start))
 
     def __iter__(self) -> Iterator[tuple]:
         return self.iterate()

@@ -38,11 +38,13 @@ def fit(
         RunError: The name is taken, or the folder cannot be made.
         RecipeError, DataError, ImageError, TrainingError: As their messages say.
     """
+    if name:
+        Run.check_free(out, name)  # before minutes go into reading images
+    dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
+    recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     history = None
     try:
-        dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
-        recipe = resolve(recipe, dataset)
         if recipe.run.deterministic:
             keras.config.enable_determinism() if hasattr(keras.config, "enable_determinism") else None
         training = assemble(recipe, dataset)

@@ -70,7 +70,7 @@ def test_the_model_file_needs_no_kcnn(smoke_run, other_backends, digit_files, tm
     import subprocess
     import sys
 
-    from kcnn.data import decode
+    from kcnn.data.decode import decode
 
     file = next(digit_files.glob("*.png"))
     classifier = Classifier.open(smoke_run.path)
