@@ -126,7 +126,8 @@ def admit_tensorflow() -> None:
 def _import_tensorflow_quietly() -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
-    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard; whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard.
+    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -19,7 +19,8 @@ class KeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         score = (logs["val_accuracy"], -logs["val_loss"])
         if self.score is None or score > self.score:
-            self.epoch, self.score, self.weights = epoch, score, [np.array(weight) for weight in self.model.get_weights()]
+            self.epoch, self.score = epoch, score
+            self.weights = [np.array(weight) for weight in self.model.get_weights()]
 
     def on_train_end(self, logs=None):
         if self.weights is not None:

@@ -155,7 +155,7 @@ def test_ctrl_c_in_the_middle_is_clean(tmp_path, backend_name):
     assert err.splitlines()[-1].startswith("Interrupted")
     assert "Traceback" not in err
     assert history.read_text().endswith("\n")
-    assert not [path for path in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")

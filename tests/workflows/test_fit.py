@@ -81,7 +81,7 @@ def test_an_interruption_keeps_the_epochs_that_are_done(tmp_path):
         fit(recipe.load("smoke"), out=tmp_path, name="half", extra_callbacks=[Interrupt()])
     run = tmp_path / "half"
     assert len((run / "history.csv").read_text().splitlines()) == 3
-    assert not [path for path in run.rglob(".*")]
+    assert not list(run.rglob(".*"))
     assert not (run / "model.keras").exists()
 
 
