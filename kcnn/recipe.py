@@ -121,12 +121,6 @@ class CallbacksConfig(Table):
     tensorboard: bool = Field(False, description="Write TensorBoard event files to the run's tensorboard/ folder.")
 
 
-class RunConfig(Table):
-    """How the run is carried out."""
-
-    deterministic: bool = Field(False, description="Ask the framework for kernels that repeat bit for bit.")
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -144,7 +138,6 @@ class Recipe(Table):
     schedule: Component
     loss: LossConfig = LossConfig()
     callbacks: CallbacksConfig = CallbacksConfig()
-    run: RunConfig = RunConfig()
 
 
 @functools.cache

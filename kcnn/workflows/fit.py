@@ -45,8 +45,6 @@ def fit(
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     history = None
     try:
-        if recipe.run.deterministic:
-            keras.config.enable_determinism() if hasattr(keras.config, "enable_determinism") else None
         training = assemble(recipe, dataset)
         write_text(run.recipe, to_toml(recipe))
         run.write_json(run.labels, dataset.class_names)
