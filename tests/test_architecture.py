@@ -95,8 +95,6 @@ def test_only_the_command_line_prints():
 @pytest.mark.parametrize("registry", [AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, SCHEDULES], ids=lambda r: r.kind)
 def test_tables_resolve_and_describe(registry):
     for name in registry.names():
-        if name.startswith("keras_cv_"):
-            continue  # its module needs the extra; tests/augment has it
         assert callable(registry.get(name))
         assert registry.summary(name).endswith("."), f"{registry.kind} {name} has no sentence about it"
 

@@ -19,8 +19,6 @@ def test_options_are_those_of_the_signature():
 
     for registry in (MODELS, OPTIMIZERS, AUGMENTATIONS):
         for name in registry.names():
-            if name.startswith("keras_cv_"):
-                continue
             parameters = inspect.signature(registry.get(name)).parameters.values()
             annotated = {p.name: p.default for p in parameters if p.annotation is not p.empty}
             read = {o.name: o.default for o in registry.options(name).values()}

@@ -1,5 +1,7 @@
 """Augmentations that mix each image with its neighbour in the batch, and the labels in the same measure."""
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -53,6 +55,7 @@ class Mixing(Augmentation):
         return {**super().get_config(), "alpha": self.alpha, "probability": self.probability}
 
 
+@functools.cache
 def beta_quantiles(alpha):
     """Return evenly spaced quantiles of Beta(alpha, alpha) in 1/256, int32 (4096,)."""
     from scipy import stats  # slow to import, and only mixing needs it

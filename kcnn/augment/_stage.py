@@ -4,6 +4,8 @@ An operation is a row of settings: an affine matrix, what its look-up table is m
 Settings at their neutral values change nothing, bit for bit, so one pass serves every operation.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -53,8 +55,9 @@ OPERATIONS = {
 }  # fmt: skip
 
 
+@functools.lru_cache(maxsize=32)
 def settings_table(rows, height, width):
-    """Return the settings of each `(operation, magnitude)` in `rows`, int32 (len(rows), settings)."""
+    """Return the settings of each `(operation, magnitude)` in the tuple `rows`, int32 (len(rows), settings)."""
     settings = [NEUTRAL | OPERATIONS[name](magnitude, height, width) for name, magnitude in rows]
     return np.array([list(row.values()) for row in settings], dtype="int32")
 
@@ -68,12 +71,12 @@ def draw_settings(layer, purpose, position, space, height, width):
         space: Operation -> (magnitudes, whether they are signed); the same number of magnitudes everywhere.
     """
     count = len(next(iter(space.values()))[0])
-    rows = [
+    rows = tuple(
         (name, sign * magnitude)
         for name, (magnitudes, signed) in space.items()
         for magnitude in magnitudes
         for sign in (1, -1 if signed else 1)
-    ]
+    )
     operation = random.integers(layer.draw(f"{purpose}/operation", position), len(space))
     magnitude = random.integers(layer.draw(f"{purpose}/magnitude", position), count)
     sign = random.integers(layer.draw(f"{purpose}/sign", position), 2)

@@ -1,5 +1,6 @@
 """Erase a rectangle of random area, shape and place."""
 
+import functools
 import math
 from typing import Literal
 
@@ -73,6 +74,7 @@ class RandomErasing(Augmentation):
         return {**super().get_config(), **options}
 
 
+@functools.lru_cache(maxsize=32)
 def box_sizes(area, aspect, height, width):
     """Return the heights and widths that fit into the image, equally likely, int32 (n, 2).
 

@@ -76,7 +76,7 @@ def test_large_images_do_not_overflow(fill, noise):
 
 
 def stage(name, magnitude, images):
-    table = _stage.settings_table([(name, magnitude)] * len(images), *images.shape[1:3])
+    table = _stage.settings_table(((name, magnitude),) * len(images), *images.shape[1:3])
     tensors = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(table)
     return keras.ops.convert_to_numpy(_stage.apply_stage(*tensors, "zero"))
 

@@ -14,7 +14,7 @@ from kcnn.augment.trivial_augment import WIDE
 
 
 def stage(rows, images):
-    table = _stage.settings_table(rows, *images.shape[1:3])
+    table = _stage.settings_table(tuple(rows), *images.shape[1:3])
     tensors = keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(table)
     return keras.ops.convert_to_numpy(_stage.apply_stage(*tensors, "zero"))
 
