@@ -128,7 +128,7 @@ def read_pixels(source, image_shape, resize):
         return _as_array(_fit(_to_mode(image, channels), width, height, resize), channels)
     with _reasons():
         image = _open(_read(source))
-        # JPEG decodes to 1/2, 1/4 or 1/8 in its own transform: three times as fast. Twice the size
+        # JPEG decodes to 1/2, 1/4 or 1/8 in its own transform, 1.7 times as fast for 640x480 to 64x64. Twice the size
         # that is needed leaves the last step to the antialiased filter.
         image.draft(None, (2 * max(width, height),) * 2)
         image.load()
