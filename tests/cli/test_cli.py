@@ -144,6 +144,8 @@ def test_ctrl_c_in_the_middle_is_clean(tmp_path, backend_name):
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "KERAS_BACKEND": backend_name},
+        # A suite that runs in the background of a shell inherits an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     history = tmp_path / "c" / "history.csv"
     deadline = time.monotonic() + 120
