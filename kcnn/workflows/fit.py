@@ -8,6 +8,7 @@ import numpy as np
 
 from kcnn import data
 from kcnn.assemble import assemble, callbacks, deployable
+from kcnn.callbacks.interrupt import StopOnInterrupt
 from kcnn.environment import describe
 from kcnn.recipe import to_toml
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
@@ -54,15 +55,16 @@ def fit(
             run.write_json(run.path / "skipped.json", skipped)
         own, history = callbacks(recipe, training, run)
         begin = time.perf_counter()
-        training.model.fit(
-            training.batches.iterate(),
-            steps_per_epoch=training.batches.steps_per_epoch,
-            epochs=recipe.epochs,
-            validation_data=training.validation,
-            callbacks=[*own, *extra_callbacks],
-            shuffle=False,  # the batches come in the order that the seed gave them
-            verbose=0,
-        )
+        with StopOnInterrupt() as interrupt:
+            training.model.fit(
+                training.batches.iterate(),
+                steps_per_epoch=training.batches.steps_per_epoch,
+                epochs=recipe.epochs,
+                validation_data=training.validation,
+                callbacks=[*own, *extra_callbacks, interrupt],
+                shuffle=False,  # the batches come in the order that the seed gave them
+                verbose=0,
+            )
         seconds = time.perf_counter() - begin
         save(run, recipe, dataset, training, history.rows, seconds)
     except BaseException:
@@ -76,7 +78,7 @@ def resolve(recipe, dataset):
     """Return the recipe with everything spelled out that the data decided, so that it repeats elsewhere."""
     path = recipe.data.path
     decided = {
-        "path": str(Path(path).resolve()) if path else None,
+        "path": str(Path(path).expanduser().resolve()) if path else None,
         "image_size": dataset.image_shape[:2],
         "channels": dataset.image_shape[2],
         "mean": dataset.mean,

@@ -151,8 +151,12 @@ def test_ctrl_c_in_the_middle_is_clean(tmp_path, backend_name):
     deadline = time.monotonic() + 120
     while not history.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 1
     assert err.splitlines()[-1].startswith("Interrupted")
     assert "Traceback" not in err
