@@ -28,8 +28,8 @@ class StopOnInterrupt(keras.callbacks.Callback):
     def __exit__(self, *error):
         if self.replaced is not None:
             signal.signal(signal.SIGINT, self.replaced)
-        if error[0] is None:
-            self.check()
+        if error[0] is not KeyboardInterrupt:
+            self.check()  # TensorFlow turns one that comes while it asks for a batch into an error of its own
 
     def _note(self, number, frame):
         self.interrupted = True
