@@ -1,6 +1,7 @@
 """The command line: finds the verb, and turns what goes wrong into one line and an exit code."""
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -51,6 +52,7 @@ def cli():
 def main(arguments=None):
     """Run the command line and exit: 0 done, 1 the work failed, 2 the call was wrong."""
     debug = "--debug" in (sys.argv if arguments is None else arguments)
+    interrupted = False
     try:
         code = cli.main(arguments, prog_name="kcnn", standalone_mode=False)
     except click.ClickException as error:
@@ -61,6 +63,7 @@ def main(arguments=None):
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         code = 1
+        interrupted = True
     except BrokenPipeError:
         # The reader has gone, as `head` does; nothing more can be said, not even by Python on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,6 +77,8 @@ def main(arguments=None):
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).partition("\n")[0]
         code = _tell(f"This should not happen: {type(error).__name__}: {first} (--debug shows where)", debug, 1)
+    if interrupted:
+        gc.collect()  # else TensorFlow complains on stderr that Python has gone before its dataset
     sys.exit(code if isinstance(code, int) else 0)
 
 
