@@ -83,7 +83,7 @@ def assemble(recipe, dataset):
         optimizer=_optimizer(recipe, rates),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.loss.label_smoothing),
         metrics=["accuracy"],
-        # XLA halves TensorFlow's speed on a CPU (docs/performance.md); JAX has no other way.
+        # JAX has no other way; on TensorFlow XLA is expected to be slower on a CPU (docs/design.md, 15).
         jit_compile=keras.config.backend() == "jax",
     )
     validation = None

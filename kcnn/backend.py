@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from kcnn.errors import BackendError
 from kcnn.registry import did_you_mean
 
-# In the order of preference when nobody chose: the speed of each on a CPU (docs/performance.md).
+# In the order of preference when nobody chose: the speed of each on a CPU (docs/design.md, 15).
 BACKENDS = ("tensorflow", "torch", "jax")
 
 # Older releases run code hidden in .keras files (CVE-2025-1550, CVE-2025-9905, CVE-2025-49655 and kin).

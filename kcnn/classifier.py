@@ -1,6 +1,5 @@
 """A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def load_model(path):
 def _labels_beside(path, count):
     beside = path.parent / "labels.json"
     if beside.is_file():
-        labels = json.loads(beside.read_text(encoding="utf-8"))
+        labels = Run(path.parent).read_json(beside)
         if len(labels) == count:
             return labels
     return [str(index) for index in range(count)]

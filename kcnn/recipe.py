@@ -192,7 +192,7 @@ def summary(path: Path) -> str:
 def stem(name: str | Path) -> str:
     """Return what a run of the recipe `name` is called: its own name, or that of the run it comes from."""
     path = find(name)
-    return path.parent.name if path.name == "recipe.toml" and path.resolve().parent.name else path.stem
+    return (path.resolve().parent.name if path.name == "recipe.toml" else path.stem).lstrip(".") or "run"
 
 
 def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = None) -> Recipe:
@@ -215,7 +215,7 @@ def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = N
         raise RecipeError(f"Cannot read {path}: {error.strerror}.") from error
     for override in overrides:
         _apply(values, override)
-    if data is not None:
+    if data is not None and isinstance(values.get("data", {}), dict):
         values["data"] = {**values.get("data", {}), "name": "folder", "path": data}
     return validate(values, source=str(path))
 
@@ -267,7 +267,8 @@ def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
     epochs, warmup = values.get("epochs", 10), value("schedule", "warmup_epochs")
     if isinstance(epochs, int) and isinstance(warmup, int | float) and not 0 <= warmup < max(epochs, 1):
         mistakes.append(
-            f"schedule.warmup_epochs: must be at least 0 and less than epochs ({epochs}). Received: {warmup}"
+            f"schedule.warmup_epochs: must be at least 0 and less than epochs ({epochs}). Received: {warmup}. "
+            "A short trial needs none: --set schedule.warmup_epochs=0"
         )
     if value("data", "name") == "folder" and not value("data", "path"):
         mistakes.append("data.path: name = 'folder' needs a path; on the command line, --data PATH")

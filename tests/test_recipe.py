@@ -43,7 +43,8 @@ def test_five_mistakes_are_five_lines(tmp_path):
             "Did you mean 'digits'? Received: \"digts\""
         ),
         "  - epoch: unknown key. Did you mean 'epochs'?",
-        "  - schedule.warmup_epochs: must be at least 0 and less than epochs (10). Received: 60",
+        "  - schedule.warmup_epochs: must be at least 0 and less than epochs (10). "
+        + "Received: 60. A short trial needs none: --set schedule.warmup_epochs=0",
     ]
 
 
@@ -107,3 +108,19 @@ def test_the_schema_describes_every_recipe():
     broken = tomllib.loads(recipe.find("smoke").read_text())
     broken["model"]["widht"] = 3
     assert list(validator.iter_errors(broken))
+
+
+def test_a_run_is_named_after_the_recipe_or_the_run_that_it_repeats(tmp_path, monkeypatch):
+    run = tmp_path / "mine" / "sub"
+    run.mkdir(parents=True)
+    (tmp_path / "mine" / "recipe.toml").write_text("")
+    monkeypatch.chdir(run)
+    assert recipe.stem("../recipe.toml") == "mine"
+    monkeypatch.chdir(tmp_path / "mine")
+    assert recipe.stem("recipe.toml") == "mine"
+    assert recipe.stem("digits") == "digits"
+
+
+def test_data_that_is_no_table_is_a_mistake_of_the_recipe():
+    with pytest.raises(RecipeError, match="data: expected"):
+        recipe.load("smoke", ("data=3",), data="images")

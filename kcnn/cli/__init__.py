@@ -54,7 +54,12 @@ def main(arguments=None):
     debug = "--debug" in (sys.argv if arguments is None else arguments)
     interrupted = False
     try:
-        code = cli.main(arguments, prog_name="kcnn", standalone_mode=False)
+        # Not cli.main, which answers a closed pipe with exit code 1 by itself.
+        with cli.make_context("kcnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            code = cli.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -26,7 +26,8 @@ from kcnn.cli._options import (
 def command(run, data, split, backend, device, as_json):
     """Measure the model in RUN on its test images: accuracy with its interval, loss, each class.
 
-    The confusion matrix and the table are written to RUN/report/.
+    The confusion matrix and the table are written to RUN/report/. Data of your own that has no splits is measured
+    whole, and reported beside the run's own figures without changing them.
     """
     from kcnn.run import Run
 

@@ -72,6 +72,6 @@ def _show(run, as_json):
         )
     skipped = run.path / "skipped.json"
     if skipped.exists():
-        click.echo(f"Skipped {len(run.read_json(skipped))} unreadable images; they are listed in {skipped}.")
+        click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
     click.echo(f"Next: kcnn evaluate {run.path}")

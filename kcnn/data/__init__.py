@@ -17,6 +17,7 @@ def load(
     *,
     splits: Sequence[str] = ("train", "validation"),
     class_names: Sequence[str] | None = None,
+    undivided: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Dataset:
     """Load the data that a recipe names; decode only the splits that are asked for.
@@ -27,6 +28,7 @@ def load(
         splits: Of `"train"`, `"validation"`, `"test"`. One that the source lacks and the recipe holds none out for
             is None in the result, except train.
         class_names: The classes of a trained model, in its order.
+        undivided: Take a source that has no splits whole, as the first of `splits`, instead of dividing it.
         progress: Called as `progress(done, total, what)` while images are decoded.
 
     Raises:
@@ -41,4 +43,6 @@ def load(
         source = DATASETS.get("folder")(config.path, config.memory_limit, class_names)
     else:
         source = DATASETS.get(config.name)()
-    return load_source(source, config, seed, splits=splits, class_names=class_names, progress=progress)
+    return load_source(
+        source, config, seed, splits=splits, class_names=class_names, undivided=undivided, progress=progress
+    )

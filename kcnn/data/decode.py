@@ -1,4 +1,4 @@
-"""The one way from an encoded image to an array of pixels, for fit, evaluate, predict and serve alike."""
+"""The one way from an encoded image to an array of pixels, for fit, evaluate and predict alike."""
 
 import contextlib
 import io

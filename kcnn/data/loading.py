@@ -28,13 +28,17 @@ def load_source(
     *,
     splits: Sequence[str] = ("train", "validation"),
     class_names: Sequence[str] | None = None,
+    undivided: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Do the work of `kcnn.data.load` on a source that is listed already."""
     unknown = [split for split in splits if split not in SPLITS]
     if unknown:
         raise ValueError(f"`splits` must be of {', '.join(SPLITS)}. Received: {splits}")
-    listings = _divide(source.splits, config, seed, splits)
+    given = source.splits
+    if undivided and set(given) == {"train"}:
+        given = {splits[0]: given["train"]}
+    listings = _divide(given, config, seed, splits)
     if "train" in splits and "train" not in listings:
         raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
     names = _class_names(source, listings, splits, class_names)

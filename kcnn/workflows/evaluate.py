@@ -40,7 +40,7 @@ def evaluate(run, *, data_path=None, split="test", progress=None):
 
     Args:
         run: A `Run`.
-        data_path: Images to use instead of those the recipe names.
+        data_path: Images to use instead of those the recipe names: all of them where they have no splits.
         split: "test" or "validation".
         progress: Called as `(done, total, what)`.
 
@@ -51,16 +51,26 @@ def evaluate(run, *, data_path=None, split="test", progress=None):
     classifier = Classifier.open(run.path)
     config = recipe.data
     if data_path:
-        config = config.model_copy(update={"name": "folder", "path": data_path})
-    dataset = data.load(config, recipe.seed, splits=(split,), class_names=classifier.class_names, progress=progress)
+        # Nothing is held out: of other data that has no splits, every image was unseen.
+        config = config.model_copy(update={"name": "folder", "path": data_path, "test": 0.0, "validation": 0.0})
+    dataset = data.load(
+        config,
+        recipe.seed,
+        splits=(split,),
+        class_names=classifier.class_names,
+        undivided=bool(data_path),
+        progress=progress,
+    )
     images = getattr(dataset, split)
     if images is None:
         raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
     probabilities = predict_split(classifier, images, progress)
     metrics, classes, confusion = measure(probabilities, images.labels, classifier.class_names)
-    picture = run.report / f"confusion_{split}.png"
+    # Other data is reported under its own name, so that the run's own report stays what metrics.json says.
+    what = f"{split}_{Path(data_path).resolve().name}" if data_path else split
+    picture = run.report / f"confusion_{what}.png"
     draw_confusion(confusion, classifier.class_names, picture)
-    write_text(run.report / f"classes_{split}.csv", _to_csv(classes))
+    write_text(run.report / f"classes_{what}.csv", _to_csv(classes))
     if split == "test" and not data_path:
         run.update_metrics(metrics)
     return Evaluation(metrics, classes, confusion, picture)

@@ -49,3 +49,18 @@ def test_labels_that_the_model_does_not_know_are_named(smoke_run, tmp_path, digi
     table.write_text("path,label,split\n" + "\n".join(rows) + "\n")
     with pytest.raises(DataError, match=r"does not know: 'zebra'"):
         evaluate(smoke_run, data_path=str(table))
+
+
+def test_other_data_without_splits_is_measured_whole_and_reported_apart(smoke_run, tmp_path, digit_files):
+    evaluate(smoke_run)
+    metrics, report = smoke_run.metrics.read_text(), (smoke_run.report / "classes_test.csv").read_text()
+    other = tmp_path / "other"
+    for file in digit_files.glob("*.png"):
+        target = other / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    result = evaluate(smoke_run, data_path=str(other))
+    assert result.metrics["count"] == 40
+    assert result.confusion_picture.name == "confusion_test_other.png"
+    assert smoke_run.metrics.read_text() == metrics
+    assert (smoke_run.report / "classes_test.csv").read_text() == report

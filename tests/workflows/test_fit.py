@@ -148,3 +148,10 @@ def test_an_interruption_that_keras_swallows_still_stops_the_run(tmp_path, monke
         fit(recipe.load("smoke", ("epochs=6",)), out=tmp_path, name="half", extra_callbacks=[InterruptInLogs()])
     assert len((tmp_path / "half" / "history.csv").read_text().splitlines()) == 3
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_home_folder_is_spelled_out_in_the_saved_recipe(image_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(image_folder.parent))
+    settings = ("epochs=1", "batch_size=8", "data.image_size=16")
+    run = fit(recipe.load("smoke", settings, data="~/images"), out=tmp_path / "runs")
+    assert recipe.load(run.recipe).data.path == str(image_folder)

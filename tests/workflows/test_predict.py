@@ -98,3 +98,10 @@ def test_tables_are_csv_and_json(smoke_run, digit_files, kcnn):
     code, out, _ = kcnn("predict", smoke_run.path, f"{digit_files}/0_*.png", "--json")
     assert code == 0
     assert {one["label"] for one in json.loads(out)["predictions"]} == {"0"}
+
+
+def test_damaged_labels_beside_a_bare_file_are_told_in_one_line(smoke_run, tmp_path):
+    shutil.copy(smoke_run.model, tmp_path / "x.keras")
+    (tmp_path / "labels.json").write_text("[")
+    with pytest.raises(RunError, match="damaged"):
+        Classifier.open(tmp_path / "x.keras")
