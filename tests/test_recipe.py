@@ -44,7 +44,7 @@ def test_five_mistakes_are_five_lines(tmp_path):
         ),
         "  - epoch: unknown key. Did you mean 'epochs'?",
         "  - schedule.warmup_epochs: must be at least 0 and less than epochs (10). "
-        + "Received: 60. A short trial needs none: --set schedule.warmup_epochs=0",
+        "Received: 60. A short trial needs none: --set schedule.warmup_epochs=0",
     ]
 
 
