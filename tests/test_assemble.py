@@ -164,3 +164,29 @@ def test_every_other_recipe_binds_and_builds(name):
     dataset = Dataset(split, split, None, ["a", "b"], (side, side, 3), (0.5,) * 3, (0.2,) * 3)
     training = assemble.assemble(loaded, dataset)
     assert training.network.get_layer("logits").units == 2
+
+
+class Inverting:
+    """An augmentation of the input pipeline, as the keras-cv adapters are."""
+
+    in_pipeline = True
+
+    def __init__(self, *, probability, seed=0, name=None):
+        self.name = name
+
+    def transform(self, images, position):
+        return 255 - images
+
+
+def test_the_input_pipeline_comes_before_the_graph(digits, monkeypatch):
+    real = assemble.AUGMENTATIONS.get
+    monkeypatch.setattr(
+        assemble.AUGMENTATIONS, "get", lambda name: Inverting if name == "vertical_flip" else real(name)
+    )
+    plain = assembled(digits, "augment=[]").batches[0][0]["pixels"]
+    inverted = assembled(digits, 'augment=[{name="vertical_flip"}, {name="horizontal_flip"}]').batches[0][0]["pixels"]
+    np.testing.assert_array_equal(inverted, 255 - plain)
+    with pytest.raises(
+        RecipeError, match=r"augment.1: vertical_flip runs in the input pipeline, so it must come before"
+    ):
+        assembled(digits, 'augment=[{name="horizontal_flip"}, {name="vertical_flip"}]')

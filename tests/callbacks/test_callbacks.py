@@ -131,9 +131,7 @@ def test_a_history_without_validation_leaves_its_columns_empty(tmp_path):
 
 
 def test_tensorboard_files_hold_the_numbers(tmp_path):
-    pytest.importorskip("tensorboardX")
     from tensorboardX.proto import event_pb2
-    from tensorboardX.record_writer import RecordWriter  # noqa: F401 - the format read below
 
     model, x, y = model_and_data()
     fit(model, x, y, [TensorBoardScalars(tmp_path, lambda step: 0.1, 4)])
