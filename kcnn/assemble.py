@@ -9,6 +9,7 @@ import numpy as np
 from kcnn.augment.fuse import fuse
 from kcnn.callbacks.average import AverageWeights
 from kcnn.callbacks.best import KeepBest
+from kcnn.callbacks.early_stopping import EarlyStopping
 from kcnn.callbacks.finite import StopOnNaN
 from kcnn.callbacks.history import RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
@@ -180,7 +181,7 @@ def callbacks(recipe, training, run):
     if wanted.best:
         found.append(KeepBest())
     if wanted.early_stopping:
-        found.append(keras.callbacks.EarlyStopping(**wanted.early_stopping.model_dump()))
+        found.append(EarlyStopping(**wanted.early_stopping.model_dump()))
     found.append(history)
     if wanted.tensorboard:
         found.append(TensorBoardScalars(run.path / "tensorboard", training.learning_rate, steps))

@@ -168,6 +168,17 @@ def devices(name: str) -> list[str]:
     return [f"gpu:{i} {gpu.name}" for i, gpu in enumerate(gpus)] or ["cpu"]
 
 
+def threads(name: str) -> int:
+    """Return how many threads the framework `name` computes with on the CPU, importing it."""
+    framework = importlib.import_module(name)
+    if name == "torch":
+        return framework.get_num_threads()
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if name == "tensorflow":
+        return framework.config.threading.get_intra_op_parallelism_threads() or available
+    return available
+
+
 def check_device(name: str, device: str | None) -> None:
     """Raise `BackendError` where a GPU was asked for and the framework `name` sees none."""
     if device and device.startswith("gpu") and all("cpu" in seen for seen in devices(name)):

@@ -11,12 +11,24 @@ from typing import Any
 from kcnn import backend
 
 
-def describe(backend_name: str, command: str | None = None) -> dict[str, Any]:
+# What decides how a framework spreads its work, and so the order of its sums.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+)
+
+
+def describe(backend_name: str, command: str | None = None, data: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the environment of this process as plain values, importing the framework `backend_name`.
 
     Args:
         backend_name: The backend that the run uses.
         command: The command line, as the user could type it again.
+        data: What stands for the data: its fingerprint and counts.
     """
     return {
         "backend": backend_name,
@@ -25,6 +37,9 @@ def describe(backend_name: str, command: str | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": backend.threads(backend_name),
+        "variables": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        "data": data,
         "git_commit": _git_commit(),
         "command": command,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -41,3 +41,11 @@ class RunError(UsageError):
 
 class TrainingError(KcnnError):
     """Training that cannot go on, for instance because the loss is no longer a number."""
+
+
+class CheckpointError(KcnnError):
+    """A checkpoint that is damaged, or that does not belong to what is to be resumed."""
+
+
+class Interrupted(KcnnError):
+    """The user stopped the work; the message says where it stands and how to go on."""

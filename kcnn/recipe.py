@@ -121,6 +121,13 @@ class CallbacksConfig(Table):
     tensorboard: bool = Field(False, description="Write TensorBoard event files to the run's tensorboard/ folder.")
 
 
+class RunConfig(Table):
+    """How the training is carried out, whatever is trained."""
+
+    deterministic: bool = Field(False, description="Use only operations that give the same bits each time; slower.")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="Between two checkpoints in an epoch; 0: each step.")
+
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -138,6 +145,7 @@ class Recipe(Table):
     schedule: Component
     loss: LossConfig = LossConfig()
     callbacks: CallbacksConfig = CallbacksConfig()
+    run: RunConfig = RunConfig()
 
 
 @functools.cache
@@ -352,6 +360,36 @@ def _field_model(model: Any, name: Any) -> Any:
 def to_toml(recipe: Recipe) -> str:
     """Return the recipe as TOML with every value spelled out, such as `load` reads."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def differences(old: str, new: str) -> list[str]:
+    """Return a line for each value in which two recipes, given as TOML, would train differently.
+
+    Where the data lies, how much of it is held in memory, and how often a checkpoint is saved do not count.
+    """
+    before, after = (_flat(tomllib.loads(text)) for text in (old, new))
+    for key in ("data.path", "data.memory_limit", "run.checkpoint_seconds"):
+        before.pop(key, None)
+        after.pop(key, None)
+    keys = [*before, *(key for key in after if key not in before)]
+    return [
+        f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
+        for key in keys
+        if before.get(key, REQUIRED) != after.get(key, REQUIRED)
+    ]
+
+
+def _flat(value: Any, place: str = "") -> dict[str, Any]:
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict):
+        return {place: value}
+    parts = (_flat(item, f"{place}.{key}" if place else str(key)) for key, item in value.items())
+    return {key: item for part in parts for key, item in part.items()}
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "absent"
 
 
 def schema() -> dict[str, Any]:

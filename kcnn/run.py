@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,8 +88,47 @@ class Run:
             if run.model.is_file():
                 return run
             if run.recipe.is_file():
-                raise RunError(f"{candidate} holds an unfinished run: it has a recipe but no model.keras.")
+                raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
         raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{_near(path)}")
+
+    @classmethod
+    def open_unfinished(cls, path: Path | str) -> "Run":
+        """Return the run at `path`, or of that name below ./saved_models, that has a recipe but no model yet."""
+        for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+            run = cls(candidate)
+            if run.model.is_file():
+                raise RunError(f"{candidate} is finished already; there is nothing to resume.")
+            if run.recipe.is_file():
+                return run
+        raise RunError(
+            f"{path} is not a run: expected a folder with recipe.toml, as `kcnn fit` makes. "
+            "Start it with `kcnn fit RECIPE`."
+        )
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process alone; raise `RunError` where another one trains it."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise RunError(f"Another process is training {self.path} right now.") from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    @property
+    def resume_command(self) -> str:
+        return f"kcnn fit --resume {shlex.quote(str(self.path))}"
 
     @property
     def name(self) -> str:
@@ -123,6 +163,10 @@ class Run:
         return self.path / "curves.png"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 
@@ -143,6 +187,17 @@ class Run:
         """Add plain numbers to metrics.json, replacing those of the same name."""
         known = self.read_json(self.metrics) if self.metrics.exists() else {}
         self.write_json(self.metrics, known | values)
+
+    def remove_checkpoints(self) -> None:
+        """Delete what only an unfinished run needs, and what writers that were killed left half done."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self.remove_half_done()
+
+    def remove_half_done(self) -> None:
+        """Delete the temporary files of writers that were killed."""
+        for folder in (self.path, self.checkpoints):
+            for path in folder.glob(".*-*.*"):
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the folder and all that is in it."""

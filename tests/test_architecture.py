@@ -18,6 +18,7 @@ LEVELS = {
     "backend": 2,
     "recipe": 3,
     "run": 3,
+    "checkpoint": 4,
     "environment": 3,
     "random": 4,
     "initial": 5,
@@ -33,7 +34,7 @@ LEVELS = {
     "cli": 9,
     "__main__": 10,
 }
-KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "data", "cli")
+KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "checkpoint", "data", "cli")
 FRAMEWORKS = {"tensorflow", "torch", "jax"}
 
 

@@ -1,6 +1,7 @@
 """Exponential moving average of all weights, batch-norm statistics among them."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -23,6 +24,13 @@ class AverageWeights(keras.callbacks.Callback):
         self.steps = 0
         self.average = None
         self.trained = None
+
+    def get_state(self):
+        return {"steps": self.steps, "average": _arrays(self.average), "trained": _arrays(self.trained)}
+
+    def set_state(self, state):
+        self.steps = state["steps"]
+        self.average, self.trained = (_tensors(state[name]) for name in ("average", "trained"))
 
     def on_train_begin(self, logs=None):
         if self.average is None:
@@ -64,3 +72,11 @@ class AverageWeights(keras.callbacks.Callback):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         return [weight for weight in self.model.weights if "float" in str(weight.dtype)]
+
+
+def _arrays(values):
+    return None if values is None else [np.array(ops.convert_to_numpy(value)) for value in values]
+
+
+def _tensors(values):
+    return None if values is None else [ops.convert_to_tensor(value) for value in values]

@@ -16,8 +16,15 @@ class KeepBest(keras.callbacks.Callback):
         self.score = None
         self.weights = None
 
+    def get_state(self):
+        return {"epoch": self.epoch, "score": self.score and list(self.score), "weights": self.weights}
+
+    def set_state(self, state):
+        self.epoch, self.weights = state["epoch"], state["weights"]
+        self.score = state["score"] and tuple(state["score"])
+
     def on_epoch_end(self, epoch, logs=None):
-        score = (logs["val_accuracy"], -logs["val_loss"])
+        score = (float(logs["val_accuracy"]), -float(logs["val_loss"]))
         if self.score is None or score > self.score:
             self.epoch, self.score = epoch, score
             self.weights = [np.array(weight) for weight in self.model.get_weights()]

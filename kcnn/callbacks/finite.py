@@ -22,6 +22,12 @@ class StopOnNaN(keras.callbacks.Callback):
         self.epoch = 0
         self.step = 0
 
+    def get_state(self):
+        return {"step": self.step}
+
+    def set_state(self, state):
+        self.step = state["step"]
+
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 

@@ -37,6 +37,17 @@ class RunHistory(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.images_per_epoch = images_per_epoch
         self.rows = []
+        self.earlier = 0.0  # seconds of training in this epoch before the run was resumed
+        self.begin = None
+        self.trained = None
+
+    def get_state(self):
+        running = self.begin is not None
+        return {"rows": self.rows, "seconds": self.earlier + time.perf_counter() - self.begin if running else 0.0}
+
+    def set_state(self, state):
+        self.rows, self.earlier = state["rows"], state["seconds"]
+        write_text(self.path, to_csv(self.rows))
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begin = time.perf_counter()
@@ -47,14 +58,16 @@ class RunHistory(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._end_of_training_part()
-        seconds = time.perf_counter() - self.begin
+        seconds = self.earlier + time.perf_counter() - self.begin
+        trained = self.earlier + self.trained - self.begin
         row = {
             "epoch": epoch + 1,
             **{name: float(logs[name]) for name in COLUMNS[1:5] if name in logs},
             "learning_rate": self.learning_rate((epoch + 1) * self.steps_per_epoch - 1),
             "seconds": round(seconds, 3),
-            "images_per_second": round(self.images_per_epoch / (self.trained - self.begin), 1),
+            "images_per_second": round(self.images_per_epoch / trained, 1),
         }
+        self.earlier, self.begin = 0.0, None
         self.rows.append(row)
         write_text(self.path, to_csv(self.rows))
 

@@ -26,14 +26,24 @@ class TensorBoardScalars(keras.callbacks.Callback):
                 "callbacks.tensorboard needs the package tensorboardX: pip install 'kcnn[tensorboard]'"
             ) from error
         self.open = SummaryWriter
+        self.epochs = 0
+        self.writer = None
 
-    def on_train_begin(self, logs=None):
-        self.writer = self.open(str(self.folder))
+    def get_state(self):
+        return {"epochs": self.epochs}
+
+    def set_state(self, state):
+        self.epochs = state["epochs"]
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.writer is None:
+            # What a run that was killed wrote after its last checkpoint is not shown twice.
+            self.writer = self.open(str(self.folder), purge_step=self.epochs + 1 if self.epochs else None)
+        self.epochs = epoch + 1
         rate = self.learning_rate((epoch + 1) * self.steps_per_epoch - 1)
         for name, value in {**logs, "learning_rate": rate}.items():
             self.writer.add_scalar(name, float(value), epoch + 1)
 
     def on_train_end(self, logs=None):
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()

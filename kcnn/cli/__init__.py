@@ -9,7 +9,7 @@ import sys
 import click
 
 from kcnn import __version__
-from kcnn.errors import KcnnError
+from kcnn.errors import Interrupted, KcnnError
 from kcnn.registry import did_you_mean
 
 # Verb -> module; each is imported when it is called or when its help is shown, and imports click alone.
@@ -63,6 +63,10 @@ def main(arguments=None):
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except Interrupted as error:
+        click.echo(str(error), err=True)
+        code = error.exit_code
+        interrupted = True
     except KcnnError as error:
         code = _tell(error, debug, error.exit_code)
     except (KeyboardInterrupt, click.Abort):

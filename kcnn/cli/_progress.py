@@ -82,6 +82,7 @@ def training_callback(epochs):
                 self.bar = _bar(self.screen, transient=True)
                 self.bar.start()
                 self.task = self.bar.add_task("training", total=epochs * self.params["steps"])
+                self.bar.update(self.task, completed=self.params["start"])
 
         def on_epoch_begin(self, epoch, logs=None):
             self.begin = time.perf_counter()

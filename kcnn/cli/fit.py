@@ -1,4 +1,4 @@
-"""kcnn fit: train a recipe."""
+"""kcnn fit: train a recipe, or go on with a training that was stopped."""
 
 import click
 
@@ -13,49 +13,84 @@ from kcnn.cli._options import backend_option, data_option, debug_option, device_
 @click.option("--seed", type=int, help="Short for --set seed=N.")
 @click.option("--out", default="saved_models", show_default=True, metavar="FOLDER", help="Where runs lie.")
 @click.option("--name", help="Name of the run; default: that of the recipe, numbered.")
+@click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
+@click.option("--force", is_flag=True, help="Resume although the recipe, the data or the backend differ.")
 @backend_option
 @device_option
 @json_option
 @debug_option
-def command(recipe, data, settings, epochs, seed, out, name, backend, device, as_json):
+def command(recipe, data, settings, epochs, seed, out, name, resume, force, backend, device, as_json):
     """Train RECIPE: the path of a recipe, or the name of one that comes with kcnn.
 
-    Without a recipe it trains `digits`, or with --data `folder`. What it makes lies in saved_models/<run>/.
+    Without a recipe it trains `digits`, or with --data `folder`. What it makes lies in saved_models/<run>/. A run that
+    was stopped, even by a power cut, goes on with --resume and ends as if nothing had happened.
     """
     from kcnn import recipe as recipes
 
-    recipe = recipe or ("folder" if data else "digits")
     for key, value in (("epochs", epochs), ("seed", seed)):
         if value is not None:
             settings += (f"{key}={value}",)
-    loaded = recipes.load(recipe, settings, data=data)
-    _check_name(name)
-    use_backend(backend, device)
+    _check(recipe, name, resume, force)
+    if resume:
+        run = _resume(resume, settings, data, force, backend, device)
+    else:
+        recipe = recipe or ("folder" if data else "digits")
+        loaded = recipes.load(recipe, settings, data=data)
+        use_backend(backend, device)
+        with _showing(loaded) as options:
+            from kcnn.workflows.fit import fit
 
-    from kcnn.cli._progress import counting, training_callback
-    from kcnn.environment import command_line
-    from kcnn.workflows.fit import fit
-
-    shown = training_callback(loaded.epochs)
-    try:
-        with counting() as progress:
-            run = fit(
-                loaded,
-                out=out,
-                name=name,
-                stem=recipes.stem(recipe),
-                command=command_line(),
-                extra_callbacks=[shown],
-                load_progress=progress,
-            )
-    finally:
-        shown.stop()
+            run = fit(loaded, out=out, name=name, stem=recipes.stem(recipe), **options)
     _show(run, as_json)
 
 
-def _check_name(name):
+def _check(recipe, name, resume, force):
     if name is not None and (not name or name.startswith(".") or "/" in name or "\\" in name):
         raise click.UsageError(f"--name takes the name of a folder, not a path (--out takes that). Received: {name!r}")
+    if resume and recipe:
+        raise click.UsageError("--resume takes the recipe from the run; change it with --set and --force.")
+    if resume and name:
+        raise click.UsageError("--resume goes on in the run's own folder; leave --name out.")
+    if force and not resume:
+        raise click.UsageError("--force belongs to --resume.")
+
+
+def _resume(path, settings, data, force, backend, device):
+    from kcnn import recipe as recipes
+    from kcnn.run import Run
+
+    run = Run.open_unfinished(path)
+    recipe = recipes.load(run.recipe, settings, data=data)
+    if backend is None and run.environment.exists():
+        backend = run.read_json(run.environment).get("backend")
+    use_backend(backend, device)
+    with _showing(recipe) as options:
+        from kcnn.workflows.fit import resume
+
+        return resume(run, recipe=recipe, force=force, **options)
+
+
+def _showing(recipe):
+    import contextlib
+
+    from kcnn.cli._progress import counting, training_callback
+    from kcnn.environment import command_line
+
+    @contextlib.contextmanager
+    def options():
+        shown = training_callback(recipe.epochs)
+        try:
+            with counting() as progress:
+                yield {
+                    "command": command_line(),
+                    "extra_callbacks": [shown],
+                    "load_progress": progress,
+                    "say": lambda message: click.echo(message, err=True),
+                }
+        finally:
+            shown.stop()
+
+    return options()
 
 
 def _show(run, as_json):

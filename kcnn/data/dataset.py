@@ -36,6 +36,7 @@ class Dataset:
         mean, std: Per channel, in units of 0..1, measured on training images; None where those were not loaded
             and the recipe gives none.
         skipped: (name, reason) of each image that was left out.
+        fingerprint: A hash of names, labels and contents of the splits; None where none was trained on.
     """
 
     train: Split | None
@@ -46,3 +47,4 @@ class Dataset:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    fingerprint: str | None = None

@@ -6,6 +6,7 @@ import numpy as np
 
 from kcnn.data.dataset import Dataset, Split
 from kcnn.data.decode import decode_many, peek
+from kcnn.data.fingerprint import fingerprint
 from kcnn.data.leaks import check_leaks
 from kcnn.data.listing import Listing, Source, natural_key, quoted
 from kcnn.data.split import hold_out, take
@@ -60,6 +61,7 @@ def load_source(
         mean=mean,
         std=std,
         skipped=[*source.skipped, *skipped],
+        fingerprint=fingerprint(wanted, progress) if "train" in splits else None,
     )
 
 

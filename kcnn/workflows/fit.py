@@ -1,17 +1,25 @@
-"""Train a recipe and leave a run folder."""
+"""Train a recipe and leave a run folder; go on with a training that was stopped."""
 
-import time
+import contextlib
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from kcnn import data
+from kcnn import backend, checkpoint, data
+from kcnn import recipe as recipes
 from kcnn.assemble import assemble, callbacks, deployable
-from kcnn.callbacks.interrupt import StopOnInterrupt
+from kcnn.callbacks.checkpoints import SaveCheckpoints
+from kcnn.callbacks.interrupt import noted_interrupts
+from kcnn.callbacks.one_training import OneTraining
 from kcnn.environment import describe
-from kcnn.recipe import to_toml
+from kcnn.errors import Interrupted, UsageError
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
+from kcnn.workflows._curves import draw_curves
+
+
+def _silent(message):
+    pass
 
 
 def fit(
@@ -23,6 +31,7 @@ def fit(
     command=None,
     extra_callbacks=(),
     load_progress=None,
+    say=_silent,
 ):
     """Train `recipe` on the backend that Keras runs on and return the finished `Run`.
 
@@ -34,9 +43,11 @@ def fit(
         command: The command line, for `environment.json`.
         extra_callbacks: Keras callbacks beside the recipe's, for instance one that shows progress.
         load_progress: Called as `(done, total, what)` while images are read.
+        say: Called with a sentence about what the user should know.
 
     Raises:
         RunError: The name is taken, or the folder cannot be made.
+        Interrupted: Ctrl-C or SIGTERM came; `resume` goes on from there.
         RecipeError, DataError, ImageError, TrainingError: As their messages say.
     """
     if name:
@@ -44,34 +55,169 @@ def fit(
     dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
-    history = None
     try:
-        training = assemble(recipe, dataset)
-        write_text(run.recipe, to_toml(recipe))
-        run.write_json(run.labels, dataset.class_names)
-        run.write_json(run.environment, describe(keras.config.backend(), command))
-        if dataset.skipped:
-            skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
-            run.write_json(run.path / "skipped.json", skipped)
-        own, history = callbacks(recipe, training, run)
-        begin = time.perf_counter()
-        with StopOnInterrupt() as interrupt:
-            training.model.fit(
-                training.batches.iterate(),
-                steps_per_epoch=training.batches.steps_per_epoch,
-                epochs=recipe.epochs,
-                validation_data=training.validation,
-                callbacks=[*own, *extra_callbacks, interrupt],
-                shuffle=False,  # the batches come in the order that the seed gave them
-                verbose=0,
-            )
-        seconds = time.perf_counter() - begin
-        save(run, recipe, dataset, training, history.rows, seconds)
+        with run.lock():
+            write_text(run.recipe, recipes.to_toml(recipe))
+            run.write_json(run.environment, describe(keras.config.backend(), command, _data_facts(dataset)))
+            _train(run, recipe, dataset, None, extra_callbacks, say)
     except BaseException:
-        if history is None or not history.rows:
-            run.remove()  # not one epoch was finished: nothing is lost, and the name is free again
+        if not checkpoint.found(run.checkpoints):
+            run.remove()  # nothing was done that could be lost, and the name is free again
         raise
     return run
+
+
+def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), load_progress=None, say=_silent):
+    """Go on with an unfinished training, as if it had never stopped, and return the finished `Run`.
+
+    Args:
+        run: What `Run.open_unfinished` returned.
+        recipe: A changed recipe, or None for the run's own.
+        force: Go on although the recipe, the data or the backend differ.
+        command, extra_callbacks, load_progress, say: As for `fit`.
+
+    Raises:
+        UsageError: Something differs from what the training began with, and `force` is not given.
+        CheckpointError: No checkpoint is undamaged.
+    """
+    with run.lock():
+        run.remove_half_done()
+        latest = checkpoint.latest(run.checkpoints, say)
+        recipe = recipe or recipes.load(run.recipe)
+        before = latest.state["identity"] if latest else None
+        if before:
+            _check_identity(before, before | {"backend": keras.config.backend()}, force, say)
+        dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
+        recipe = resolve(recipe, dataset)
+        if before:
+            _check_identity(before, _identity(recipe, dataset), force, say)
+        else:
+            say("The run has no checkpoint yet; it starts from its beginning.")
+        write_text(run.recipe, recipes.to_toml(recipe))
+        environment = run.read_json(run.environment) if run.environment.exists() else {}
+        now = describe(keras.config.backend(), command, _data_facts(dataset))
+        _tell_versions(environment.get("versions", {}), now["versions"], say)
+        resumed = [*environment.get("resumed", []), {"step": latest.step if latest else 0, **now}]
+        run.write_json(run.environment, {**(environment or now), "resumed": resumed})
+        _train(run, recipe, dataset, latest, extra_callbacks, say)
+    return run
+
+
+def _train(run, recipe, dataset, resumed, extra_callbacks, say):
+    """Train from `resumed`, a `Checkpoint` or None, to the end, and leave the finished run."""
+    training = assemble(recipe, dataset)
+    run.write_json(run.labels, dataset.class_names)
+    if dataset.skipped:
+        skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
+        run.write_json(run.path / "skipped.json", skipped)
+    own, history = callbacks(recipe, training, run)
+    steps = training.batches.steps_per_epoch
+    with noted_interrupts(say) as interrupted, _resumable(run):
+        saving = SaveCheckpoints(
+            run.checkpoints,
+            own,
+            _identity(recipe, dataset),
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            seconds=recipe.run.checkpoint_seconds,
+            interrupted=interrupted,
+            resumed=resumed,
+        )
+        step = resumed.step if resumed else 0
+        watching = OneTraining(
+            [*own, *extra_callbacks, saving],
+            add_history=True,  # which `fit` returns
+            model=training.model,
+            epochs=recipe.epochs,
+            steps=steps,
+            start=step,
+        )
+        if step % steps:
+            training.model.test_on_batch(*training.batches[step])  # makes the metrics' variables, to be restored
+        watching.begin()
+        if not (resumed and resumed.state["stopped"]):
+            _fit(training, watching, step, recipe.epochs)
+        watching.end()
+    save(run, recipe, dataset, training, history.rows)
+    run.remove_checkpoints()
+
+
+def _fit(training, watching, step, epochs):
+    """Call `model.fit` for what is left after `step`: the rest of an epoch, then whole epochs."""
+    steps = training.batches.steps_per_epoch
+    epoch, done = divmod(step, steps)
+    parts = [(epoch, epochs, steps)]
+    if done:
+        parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)]
+    for first, last, count in parts:
+        if first == last:
+            continue
+        training.model.fit(
+            training.batches.iterate((first + 1) * steps - count),
+            steps_per_epoch=count,
+            initial_epoch=first,
+            epochs=last,
+            validation_data=training.validation,
+            callbacks=watching,
+            shuffle=False,  # the batches come in the order that the seed gave them
+            verbose=0,
+        )
+        if training.model.stop_training:
+            break
+
+
+@contextlib.contextmanager
+def _resumable(run):
+    """Add to an interruption the command that goes on from the last checkpoint, where there is one."""
+    try:
+        yield
+    except Interrupted as error:
+        raise Interrupted(f"{error} Go on with: {run.resume_command}") from error
+    except KeyboardInterrupt:
+        if not checkpoint.found(run.checkpoints):
+            raise
+        raise Interrupted(f"Stopped. Go on from the last checkpoint with: {run.resume_command}") from None
+
+
+def _identity(recipe, dataset):
+    return {
+        "backend": keras.config.backend(),
+        "data": dataset.fingerprint,
+        "recipe": recipes.to_toml(recipe),
+    }
+
+
+def _check_identity(before, now, force, say):
+    """Raise `UsageError`, or say with `force`, what differs between the identities of two trainings."""
+    changes = [
+        f"{name}: {before[key]} -> {now[key]}"
+        for key, name in (("backend", "backend"), ("data", "fingerprint of the data"))
+        if before[key] != now[key]
+    ]
+    changes += recipes.differences(before["recipe"], now["recipe"])
+    if not changes:
+        return
+    lines = "".join(f"\n  - {change}" for change in changes)
+    if not force:
+        raise UsageError(
+            f"The run cannot go on as the training that it was:{lines}\n"
+            "Give back what it began with, or let --force go on with another training."
+        )
+    say(f"Going on with another training than the one that began:{lines}")
+
+
+def _tell_versions(before, now, say):
+    changed = [f"{name} {before[name]} -> {now.get(name)}" for name in before if before[name] != now.get(name)]
+    if changed:
+        say(f"Versions have changed, so the last bits may differ from a run without a stop: {', '.join(changed)}.")
+
+
+def _data_facts(dataset):
+    return {
+        "fingerprint": dataset.fingerprint,
+        "train": len(dataset.train),
+        "validation": len(dataset.validation) if dataset.validation is not None else 0,
+    }
 
 
 def resolve(recipe, dataset):
@@ -87,7 +233,7 @@ def resolve(recipe, dataset):
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=decided)})
 
 
-def save(run, recipe, dataset, training, rows, seconds):
+def save(run, recipe, dataset, training, rows):
     """Write what a finished training leaves; model.keras comes last, since it marks the run as finished."""
     last = rows[-1]
     numbers = {
@@ -97,7 +243,7 @@ def save(run, recipe, dataset, training, rows, seconds):
         "train_count": len(dataset.train),
         "train_loss": last["loss"],
         "train_accuracy": last["accuracy"],
-        "seconds": round(seconds, 3),
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
         "images_per_second": float(np.median([row["images_per_second"] for row in rows])),
     }
     if dataset.validation is not None:
@@ -113,34 +259,3 @@ def save(run, recipe, dataset, training, rows, seconds):
     draw_curves(rows, run.curves)
     with atomic(run.model) as path:
         deployable(recipe, dataset, training.network).save(path)
-
-
-def draw_curves(rows, path):
-    """Draw loss, accuracy and learning rate over the epochs."""
-    from matplotlib.figure import Figure
-
-    epochs = [row["epoch"] for row in rows]
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3)
-    marker = "o" if len(rows) < 30 else None
-    for axes, (title, names) in zip(
-        panels,
-        {
-            "loss": ("loss", "val_loss"),
-            "accuracy": ("accuracy", "val_accuracy"),
-            "learning rate": ("learning_rate",),
-        }.items(),
-        strict=True,
-    ):
-        for name in names:
-            if name in rows[-1]:
-                label = "validation" if name.startswith("val_") else "training"
-                axes.plot(epochs, [row[name] for row in rows], marker=marker, markersize=3, label=label)
-        axes.set_title(title)
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        if len(names) > 1:
-            axes.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=110)

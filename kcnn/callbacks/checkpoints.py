@@ -1,0 +1,101 @@
+"""Save all that a training is, so that it can go on exactly where it stood."""
+
+import time
+
+import keras
+import numpy as np
+from keras import ops
+
+from kcnn import checkpoint
+from kcnn.errors import Interrupted
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves at the end of each epoch and every `seconds` within one; it must be the last of the callbacks.
+
+    A checkpoint holds the variables of the model, its optimizer and its metrics, and the state of each callback that
+    has `get_state` and `set_state`. Batches, augmentation, dropout and the learning rate are functions of the step.
+
+    Args:
+        folder: Where the checkpoints go.
+        callbacks: All other callbacks of the training.
+        identity: What a resumed training must agree in; saved as it is.
+        epochs, steps_per_epoch: Of the whole training.
+        seconds: Between two checkpoints within an epoch; 0 saves after each step.
+        interrupted: Function that tells whether to save and stop.
+        resumed: The `Checkpoint` to go on from, or None.
+    """
+
+    def __init__(
+        self, folder, callbacks, identity, *, epochs, steps_per_epoch, seconds, interrupted=lambda: False, resumed=None
+    ):
+        super().__init__()
+        self.folder = folder
+        self.parts = [callback for callback in callbacks if hasattr(callback, "get_state")]
+        self.identity = identity
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.seconds = seconds
+        self.interrupted = interrupted
+        self.resumed = resumed
+        self.step = resumed.step if resumed else 0
+
+    def on_train_begin(self, logs=None):
+        self.saved = time.monotonic()
+        if self.resumed is None:
+            return
+        state = self.resumed.state
+        _assign(self.model.variables, state["weights"])
+        self.model.optimizer.build(self.model.trainable_variables)
+        _assign(self.model.optimizer.variables, state["optimizer"])
+        for part, values in zip(self.parts, state["callbacks"], strict=True):
+            part.set_state(values)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.resumed is not None and self.resumed.step % self.steps_per_epoch:
+            _assign(self.model.metrics_variables, self.resumed.state["metrics"])
+        self.resumed = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        # After the last step of an epoch its validation comes first: a step tells whether its epoch has ended.
+        if self.step % self.steps_per_epoch == 0:
+            return
+        if self.interrupted() or time.monotonic() - self.saved >= self.seconds:
+            self.save()
+        self.stop_if_interrupted()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+        self.stop_if_interrupted()
+
+    def save(self):
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        state = {
+            "identity": self.identity,
+            "stopped": bool(self.model.stop_training),
+            "weights": _values(self.model.variables),
+            "optimizer": _values(self.model.optimizer.variables),
+            "metrics": _values(self.model.metrics_variables),
+            "callbacks": [part.get_state() for part in self.parts],
+        }
+        checkpoint.save(self.folder, self.step, state)
+        self.saved = time.monotonic()
+
+    def stop_if_interrupted(self):
+        """Raise `Interrupted`, with the command that resumes, where that was wished."""
+        if self.interrupted():
+            raise Interrupted(
+                f"Stopped after step {self.step:,} of {self.epochs * self.steps_per_epoch:,}, in epoch "
+                f"{(self.step - 1) // self.steps_per_epoch + 1} of {self.epochs}; nothing is lost."
+            )
+
+
+def _values(variables):
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,13 @@
+"""Keras's EarlyStopping, with a state that a checkpoint can hold."""
+
+import keras
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Stops when nothing has improved for `patience` epochs; takes the arguments of Keras's own."""
+
+    def get_state(self):
+        return {"wait": self.wait, "best": None if self.best is None else float(self.best)}
+
+    def set_state(self, state):
+        self.wait, self.best = state["wait"], state["best"]

@@ -1,0 +1,34 @@
+"""The picture of a training: loss, accuracy and learning rate over the epochs."""
+
+from matplotlib.figure import Figure
+
+from kcnn.run import atomic
+
+
+def draw_curves(rows, path):
+    """Draw loss, accuracy and learning rate over the epochs."""
+    epochs = [row["epoch"] for row in rows]
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    panels = figure.subplots(1, 3)
+    marker = "o" if len(rows) < 30 else None
+    for axes, (title, names) in zip(
+        panels,
+        {
+            "loss": ("loss", "val_loss"),
+            "accuracy": ("accuracy", "val_accuracy"),
+            "learning rate": ("learning_rate",),
+        }.items(),
+        strict=True,
+    ):
+        for name in names:
+            if name in rows[-1]:
+                label = "validation" if name.startswith("val_") else "training"
+                axes.plot(epochs, [row[name] for row in rows], marker=marker, markersize=3, label=label)
+        axes.set_title(title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        if len(names) > 1:
+            axes.legend()
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
