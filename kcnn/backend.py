@@ -156,6 +156,27 @@ def _select_device(device: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = match[1]
 
 
+def make_deterministic(name: str) -> None:
+    """Let the framework `name` use only operations that give the same bits each time, importing it.
+
+    On a CPU they do so anyway (docs/design.md, 27). JAX must be told before it first computes.
+    """
+    if name == "jax":
+        flag = "--xla_gpu_deterministic_ops=true"
+        if flag not in os.environ.get("XLA_FLAGS", ""):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+        return
+    if name == "torch":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    framework = importlib.import_module(name)
+    if name == "torch":
+        framework.use_deterministic_algorithms(True)
+        framework.backends.cudnn.benchmark = False
+        framework.utils.deterministic.fill_uninitialized_memory = False
+    else:
+        framework.config.experimental.enable_op_determinism()
+
+
 def devices(name: str) -> list[str]:
     """Return the devices that the framework `name` sees, importing it."""
     framework = importlib.import_module(name)

@@ -107,7 +107,8 @@ def _to_bytes(state: dict[str, Any]) -> bytes:
 
     tree = json.dumps(encode(state))
     file = io.BytesIO()
-    np.savez(file, tree=np.array(tree), **{f"array{index}": array for index, array in enumerate(arrays)})
+    named: dict[str, Any] = {f"array{index}": array for index, array in enumerate(arrays)}
+    np.savez(file, tree=np.array(tree), **named)
     return file.getvalue()
 
 

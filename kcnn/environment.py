@@ -10,7 +10,6 @@ from typing import Any
 
 from kcnn import backend
 
-
 # What decides how a framework spreads its work, and so the order of its sums.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from kcnn import checkpoint
-from kcnn.errors import Interrupted
+from kcnn.errors import CheckpointError, Interrupted
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -45,15 +45,16 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if self.resumed is None:
             return
         state = self.resumed.state
-        _assign(self.model.variables, state["weights"])
+        _assign(self.model.variables, state["weights"], "model")
         self.model.optimizer.build(self.model.trainable_variables)
-        _assign(self.model.optimizer.variables, state["optimizer"])
-        for part, values in zip(self.parts, state["callbacks"], strict=True):
-            part.set_state(values)
+        _assign(self.model.optimizer.variables, state["optimizer"], "optimizer")
+        for part in self.parts:
+            if type(part).__name__ in state["callbacks"]:  # else one that the recipe gained, with --force
+                part.set_state(state["callbacks"][type(part).__name__])
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.resumed is not None and self.resumed.step % self.steps_per_epoch:
-            _assign(self.model.metrics_variables, self.resumed.state["metrics"])
+            _assign(self.model.metrics_variables, self.resumed.state["metrics"], "metrics")
         self.resumed = None
 
     def on_train_batch_end(self, batch, logs=None):
@@ -78,7 +79,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
             "weights": _values(self.model.variables),
             "optimizer": _values(self.model.optimizer.variables),
             "metrics": _values(self.model.metrics_variables),
-            "callbacks": [part.get_state() for part in self.parts],
+            "callbacks": {type(part).__name__: part.get_state() for part in self.parts},
         }
         checkpoint.save(self.folder, self.step, state)
         self.saved = time.monotonic()
@@ -96,6 +97,12 @@ def _values(variables):
     return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
 
 
-def _assign(variables, values):
+def _assign(variables, values, whose):
+    ours, saved = ([tuple(each.shape) for each in them] for them in (variables, values))
+    if ours != saved:
+        raise CheckpointError(
+            f"The checkpoint does not fit the {whose} of the recipe: it holds {len(saved)} variables where there are "
+            f"{len(ours)}, or some of another shape. Start another run."
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -25,9 +25,11 @@ data_option = click.option(
 )
 
 
-def use_backend(name, device=None):
+def use_backend(name, device=None, *, deterministic=False):
     """Select the backend and device, saying on stderr which and why; return the backend's name."""
     choice = backend_module.select(name, device)
+    if deterministic:
+        backend_module.make_deterministic(choice.name)
     if not name:
         click.echo(f"Backend: {choice.name} ({choice.reason})", err=True)
     backend_module.check_device(choice.name, device)

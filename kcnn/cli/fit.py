@@ -36,7 +36,7 @@ def command(recipe, data, settings, epochs, seed, out, name, resume, force, back
     else:
         recipe = recipe or ("folder" if data else "digits")
         loaded = recipes.load(recipe, settings, data=data)
-        use_backend(backend, device)
+        use_backend(backend, device, deterministic=loaded.run.deterministic)
         with _showing(loaded) as options:
             from kcnn.workflows.fit import fit
 
@@ -63,7 +63,7 @@ def _resume(path, settings, data, force, backend, device):
     recipe = recipes.load(run.recipe, settings, data=data)
     if backend is None and run.environment.exists():
         backend = run.read_json(run.environment).get("backend")
-    use_backend(backend, device)
+    use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.fit import resume
 

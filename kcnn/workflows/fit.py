@@ -105,6 +105,8 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
 
 def _train(run, recipe, dataset, resumed, extra_callbacks, say):
     """Train from `resumed`, a `Checkpoint` or None, to the end, and leave the finished run."""
+    if recipe.run.deterministic:
+        backend.make_deterministic(keras.config.backend())
     training = assemble(recipe, dataset)
     run.write_json(run.labels, dataset.class_names)
     if dataset.skipped:

@@ -226,8 +226,13 @@ def test_class_that_is_skipped_whole(tmp_path, write_classes, make_config):
 def test_progress(tmp_path, write_classes, make_config, capsys):
     calls = []
     load(make_config(write_classes(tmp_path), validation=0.2), 0, progress=lambda *call: calls.append(call))
-    assert {what for _, _, what in calls} == {"train images", "validation images"}
-    assert all(done == total for done, total, _ in calls)
+    assert {what for _, _, what in calls} == {
+        "train images",
+        "validation images",
+        "fingerprint of the data",
+    }
+    last = {what: (done, total) for done, total, what in calls}
+    assert all(done == total for done, total in last.values())
     assert capsys.readouterr() == ("", "")
 
 

@@ -1,0 +1,431 @@
+"""A training that is stopped at any moment ends with the bits of the one that was not."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kcnn import checkpoint, recipe
+from kcnn.errors import CheckpointError, Interrupted, RunError, UsageError
+from kcnn.run import Run
+from kcnn.workflows.fit import fit, resume
+
+# Everything that has a state: average, best weights, early stopping, dropout, mixing, accumulated gradients.
+SETTINGS = (
+    "epochs=4",
+    "data.limit=200",
+    "model.width=8",
+    "model.depth=1",
+    "model.dropout=0.3",
+    "model.block_dropout=0.1",
+    'augment=[{name="mixup"}]',
+    "optimizer.accumulation_steps=2",
+    "callbacks.ema.decay=0.9",
+    "callbacks.best=true",
+    "callbacks.early_stopping.patience=3",
+)
+STEPS = 4  # an epoch
+
+
+class Killed(BaseException):
+    """What takes the place of SIGKILL inside of one process."""
+
+
+class At(keras.callbacks.Callback):
+    """Does something after a number of steps, or in the validation of an epoch."""
+
+    def __init__(self, action, *, step=None, validation=None):
+        super().__init__()
+        self.action, self.step, self.validation = action, step, validation
+        self.steps, self.epoch = 0, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == self.step:
+            self.action()
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self.epoch == self.validation:
+            self.action()
+
+
+def kill():
+    raise Killed
+
+
+def loaded(*settings):
+    return recipe.load("smoke", (*SETTINGS, *settings))
+
+
+def weights(run):
+    return keras.saving.load_model(run.model).get_weights()
+
+
+def learned(run):
+    """Return the history without the columns that hold times."""
+    return [line.split(",")[:6] for line in run.history.read_text().splitlines()]
+
+
+def assert_same(run, whole):
+    assert learned(run) == learned(whole)
+    for one, other in zip(weights(run), weights(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not run.checkpoints.exists()
+    assert not list(run.path.rglob(".*"))
+    numbers = [json.loads(r.metrics.read_text())["val_loss"] for r in (run, whole)]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return fit(loaded(), out=tmp_path_factory.mktemp("whole"))
+
+
+def stopped(tmp_path, at, *settings, error=Killed):
+    with pytest.raises(error) as caught:
+        fit(loaded(*settings), out=tmp_path, name="run", extra_callbacks=[at])
+    return Run.open_unfinished(tmp_path / "run"), caught.value
+
+
+@pytest.mark.parametrize(
+    "at",
+    [{"step": 3}, {"step": STEPS}, {"validation": 1}, {"step": 4 * STEPS}],
+    ids=["in the first epoch", "at its end", "in a validation", "at the very end"],
+)
+def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, whole, at):
+    run, _ = stopped(tmp_path, At(kill, **at), "run.checkpoint_seconds=0")
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_a_run_can_be_killed_between_its_last_checkpoint_and_its_model(tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("kcnn.workflows.fit.save", lambda *arguments: kill())
+    run, _ = stopped(tmp_path, At(kill))
+    monkeypatch.undo()
+    assert checkpoint.latest(run.checkpoints).step == 4 * STEPS
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_steps_since_the_last_checkpoint_are_made_again(tmp_path, whole):
+    run, _ = stopped(tmp_path, At(kill, step=2 * STEPS + 3), "run.checkpoint_seconds=1000")
+    assert checkpoint.latest(run.checkpoints).step == 2 * STEPS
+    resume(run)
+    assert_same(run, whole)
+
+
+def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, whole):
+    run = Run.create(tmp_path, "run")
+    run.recipe.write_text(whole.recipe.read_text())
+    said = []
+    resume(run, say=said.append)
+    assert "starts from its beginning" in said[0]
+    assert_same(run, whole)
+
+
+def test_early_stopping_is_not_forgotten(tmp_path):
+    patient = (
+        "callbacks.early_stopping.patience=1",
+        "callbacks.early_stopping.min_delta=9.0",
+        "run.checkpoint_seconds=0",
+    )
+    expected = fit(loaded(*patient), out=tmp_path, name="expected")
+    rows = len(learned(expected)) - 1
+    assert rows == 2  # the second epoch is no better by 9
+    run, _ = stopped(tmp_path, At(kill, step=STEPS + 2), *patient)
+    resume(run)
+    assert_same(run, expected)
+    late = tmp_path / "late"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kcnn.workflows.fit.save", lambda *arguments: kill())
+        run, _ = stopped(late, At(kill), *patient)
+    resume(run)
+    assert_same(run, expected)
+
+
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [(signal.SIGINT, {"step": STEPS + 2}), (signal.SIGTERM, {"validation": 0})],
+    ids=["Ctrl-C in a step", "SIGTERM in a validation"],
+)
+def test_an_interruption_saves_and_tells_how_to_go_on(tmp_path, whole, number, at):
+    before = signal.getsignal(number)
+    interrupt = At(lambda: signal.raise_signal(number), **at)
+    interrupt.action = once(interrupt.action)
+    run, error = stopped(tmp_path, interrupt, "run.checkpoint_seconds=1000", error=Interrupted)
+    assert f"kcnn fit --resume {run.path}" in str(error)
+    assert "nothing is lost" in str(error)
+    assert checkpoint.latest(run.checkpoints).step == at.get("step", STEPS)
+    assert signal.getsignal(number) is before
+    resume(run)
+    assert_same(run, whole)
+
+
+def once(action):
+    calls = []
+
+    def act():
+        calls.append(action)
+        if len(calls) == 1:
+            action()
+
+    return act
+
+
+def test_a_second_interruption_does_not_wait(tmp_path):
+    def twice():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    run, error = stopped(tmp_path, At(twice, step=STEPS + 2), "run.checkpoint_seconds=1000", error=Interrupted)
+    assert "from the last checkpoint" in str(error)
+    assert checkpoint.latest(run.checkpoints).step == STEPS
+
+
+def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, whole):
+    run, _ = stopped(tmp_path, At(kill, step=STEPS + 3), "run.checkpoint_seconds=0")
+    newest = checkpoint.found(run.checkpoints)[0]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    said = []
+    resume(run, say=said.append)
+    assert newest.name in said[0]
+    assert_same(run, whole)
+
+
+@pytest.fixture(scope="module")
+def half_once(tmp_path_factory):
+    return stopped(tmp_path_factory.mktemp("half"), At(kill, step=STEPS + 1))[0]
+
+
+@pytest.fixture
+def half(half_once, tmp_path):
+    return Run(Path(shutil.copytree(half_once.path, tmp_path / "run")))
+
+
+def test_a_changed_recipe_is_refused_with_the_difference(half):
+    changed = recipe.load(half.recipe, ("epochs=9", "optimizer.learning_rate=0.1", "callbacks.best=false"))
+    with pytest.raises(UsageError) as caught:
+        resume(half, recipe=changed)
+    for line in ("epochs: 4 -> 9", "optimizer.learning_rate: 0.005 -> 0.1", "callbacks.best: true -> false"):
+        assert line in str(caught.value)
+    assert recipe.load(half.recipe).epochs == 4
+
+
+def test_force_goes_on_with_a_changed_recipe(half):
+    said = []
+    resume(
+        half,
+        recipe=recipe.load(half.recipe, ("epochs=6", "optimizer.learning_rate=0.001")),
+        force=True,
+        say=said.append,
+    )
+    assert "epochs: 4 -> 6" in said[0]
+    assert len(learned(half)) == 7
+    assert recipe.load(half.recipe).epochs == 6
+
+
+def test_force_cannot_give_the_weights_to_another_network(half):
+    with pytest.raises(CheckpointError, match="model"):
+        resume(half, recipe=recipe.load(half.recipe, ("model.width=16",)), force=True)
+    assert checkpoint.found(half.checkpoints)
+
+
+def test_other_data_is_refused(tmp_path):
+    images = tmp_path / "images"
+    rng = np.random.default_rng(0)
+    from PIL import Image
+
+    for name in ("a", "b"):
+        (images / name).mkdir(parents=True)
+        for index in range(20):
+            Image.fromarray(rng.integers(0, 256, (8, 8), dtype="uint8")).save(images / name / f"{index}.png")
+    settings = ("epochs=4", "batch_size=8", "data.validation=0.2")
+    with pytest.raises(Killed):
+        fit(
+            recipe.load("smoke", settings, data=str(images)),
+            out=tmp_path,
+            name="run",
+            extra_callbacks=[At(kill, step=6)],
+        )
+    run = Run.open_unfinished(tmp_path / "run")
+    moved = images.rename(tmp_path / "moved")
+    assert checkpoint.found(run.checkpoints)
+    first = moved / "a" / "0.png"
+    content = first.read_bytes()
+    Image.fromarray(np.zeros((8, 8), "uint8")).save(first)
+    with pytest.raises(UsageError, match="fingerprint of the data: "):
+        resume(run, recipe=recipe.load(run.recipe, data=str(moved)))
+    first.write_bytes(content)
+    resume(run, recipe=recipe.load(run.recipe, data=str(moved)))  # elsewhere, but the same images
+
+
+def test_another_backend_is_refused_and_can_be_forced(half, child, other_backends, backend_name):
+    if not other_backends:
+        pytest.skip("one backend alone is installed")
+    other = other_backends[0]
+    result = child("fit", "--resume", half.path, "--backend", other)
+    assert result.returncode == 2
+    assert f"backend: {backend_name} -> {other}" in result.stderr
+    result = child("fit", "--resume", half.path, "--backend", other, "--force")
+    assert result.returncode == 0, result.stderr
+    assert len(learned(half)) == 5
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(half):
+    with half.lock(), pytest.raises(RunError, match="Another process"):
+        resume(half)
+    assert checkpoint.found(half.checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "nowhere"], "is not a run"),
+        (["--resume", "x", "--name", "y"], "leave --name out"),
+        (["smoke", "--resume", "x"], "takes the recipe from the run"),
+        (["smoke", "--force"], "belongs to --resume"),
+    ],
+)
+def test_mistakes_in_the_call(kcnn, arguments, message):
+    code, _, err = kcnn("fit", *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_a_finished_run_is_left_alone(kcnn, smoke_run):
+    code, _, err = kcnn("fit", "--resume", smoke_run.path)
+    assert code == 2
+    assert "finished already" in err
+
+
+def test_an_unfinished_run_tells_how_to_finish_it(kcnn, half):
+    code, _, err = kcnn("evaluate", half.path)
+    assert code == 2
+    assert f"kcnn fit --resume {half.path}" in err
+
+
+def test_the_environment_remembers_the_resumption(half):
+    resume(half, command="kcnn fit --resume run")
+    found = json.loads(half.environment.read_text())
+    assert found["resumed"][0]["step"] == STEPS
+    assert found["resumed"][0]["command"] == "kcnn fit --resume run"
+    assert found["data"]["fingerprint"] == found["resumed"][0]["data"]["fingerprint"]
+
+
+# ---------------------------------------------------------------- real processes, real signals
+
+# Each kills its own process in the middle of the write of a checkpoint that comes after so many others.
+MOMENTS = {
+    "half is written": "Path.write_bytes = lambda path, data: (write(path, data[:len(data) // 2]), die())[0]",
+    "it has no name yet": "os.fsync = lambda handle: die()",
+    "the old ones are still there": "Path.unlink = lambda path, **options: die()",
+}
+CHILD = """
+import os, signal
+from pathlib import Path
+from kcnn import checkpoint
+
+saved = checkpoint.save
+calls = []
+write = Path.write_bytes
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def save(*arguments):
+    calls.append(1)
+    if len(calls) == {count}:
+        {moment}
+    return saved(*arguments)
+
+checkpoint.save = save
+from kcnn.cli import main
+main()
+"""
+
+
+def command(backend_name, *arguments, code=None):
+    start = ["-c", code] if code else ["-m", "kcnn"]
+    return subprocess.Popen(
+        [sys.executable, *start, "fit", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend_name},
+    )
+
+
+def as_options(settings):
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def test_kill_9_while_a_checkpoint_is_written(tmp_path, whole, backend_name):
+    arguments = ["smoke", "--out", tmp_path, "--name", "run", *as_options((*SETTINGS, "run.checkpoint_seconds=0"))]
+    run = Run(tmp_path / "run")
+    for moment in MOMENTS.values():
+        process = command(backend_name, *arguments, code=CHILD.format(count=5, moment=moment))
+        _, err = process.communicate(timeout=180)
+        assert process.returncode == -signal.SIGKILL, err
+        assert checkpoint.latest(run.checkpoints) is not None
+        arguments = ["--resume", run.path]
+    process = command(backend_name, *arguments)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert_same(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_kill_9_at_any_moment(tmp_path, backend_name, seed, long_whole):
+    """Two kills a run, at random: each somewhere within the 160 steps, to a fraction of a step."""
+    draw = random.Random(seed)
+    arguments = ["smoke", "--out", tmp_path, "--name", "run", *as_options(LONG)]
+    run = Run(tmp_path / "run")
+    process = command(backend_name, *arguments)
+    target = 0
+    for _ in range(2):
+        target = draw.randrange(target, 150)
+        while process.poll() is None and newest_step(run) < target:
+            time.sleep(0.001)
+        time.sleep(draw.random() * 0.03)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "the run was over before it was killed"
+        process = command(backend_name, "--resume", run.path)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert_same(run, long_whole)
+
+
+LONG = (*SETTINGS, "epochs=10", "data.limit=1000", "run.checkpoint_seconds=0", "callbacks.early_stopping.patience=99")
+
+
+@pytest.fixture(scope="module")
+def long_whole(tmp_path_factory):
+    return fit(recipe.load("smoke", LONG), out=tmp_path_factory.mktemp("long"))
+
+
+def newest_step(run):
+    steps = [int(checkpoint.NAME.fullmatch(path.name)[1]) for path in checkpoint.found(run.checkpoints)]
+    return steps[0] if steps else -1
+
+
+def test_interrupts_are_left_to_their_owner_outside_of_the_main_thread(tmp_path):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(fit(loaded("epochs=1"), out=tmp_path)))
+    thread.start()
+    thread.join()
+    assert found[0].model.is_file()
