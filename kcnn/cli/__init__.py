@@ -17,6 +17,7 @@ VERBS = {
     "fit": "kcnn.cli.fit",
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
+    "parity": "kcnn.cli.parity",
     "models": "kcnn.cli.models",
     "recipes": "kcnn.cli.recipes",
     "datasets": "kcnn.cli.datasets",

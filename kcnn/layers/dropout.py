@@ -33,13 +33,20 @@ class PositionalDropout(keras.layers.Layer):
     def call(self, x, position, training=False):
         if not training or self.rate == 0:
             return x
-        shape = self._mask_shape(x.shape)
-        count = int(np.prod(shape))
+        keep = ops.logical_not(self.dropped(position, x.shape))
+        return x * (ops.cast(keep, x.dtype) * (1.0 / (1.0 - self.rate)))
+
+    def dropped(self, position, shape):
+        """Return booleans, true for what is dropped, that broadcast against an input of `shape`.
+
+        Args:
+            position: int32 (b,), the place of each image in the training.
+            shape: Of the input, the batch first.
+        """
+        shape = self._mask_shape(shape)
         draw = random.bits(random.key(self.seed, self.name, "mask"), position)
-        elements = random.fold(draw[:, None], np.arange(count, dtype="int32")[None, :])
-        dropped = ops.reshape(random.below(elements, self.rate), (-1, *shape))
-        keep = ops.cast(ops.logical_not(dropped), x.dtype) * (1.0 / (1.0 - self.rate))
-        return x * keep
+        elements = random.fold(draw[:, None], np.arange(int(np.prod(shape)), dtype="int32")[None, :])
+        return ops.reshape(random.below(elements, self.rate), (-1, *shape))
 
     def _mask_shape(self, shape):
         noise = self.noise_shape or (None,) * len(shape)

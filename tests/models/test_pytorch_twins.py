@@ -10,6 +10,8 @@ if keras.backend.backend() != "torch":
     pytest.skip("compares with PyTorch on the PyTorch backend alone", allow_module_level=True)
 
 torch = pytest.importorskip("torch")
+from article import SimpleCNN  # noqa: E402 - needs torch
+
 nn, functional = torch.nn, torch.nn.functional
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -17,39 +19,6 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 def conv(inputs, outputs, strides=1, size=3):
     return nn.Conv2d(inputs, outputs, size, stride=strides, padding=size // 2, bias=False)
-
-
-# --- The article's listing, as it stands there ---
-
-
-class SimpleCNN(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            *[nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()],
-            *[
-                nn.Conv2d(32, 32, 3, padding=1),
-                nn.BatchNorm2d(32),
-                nn.ReLU(),
-                nn.MaxPool2d(2, 2),
-                nn.Dropout2d(0.25),
-            ],
-            *[nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()],
-            *[
-                nn.Conv2d(64, 64, 3, padding=1),
-                nn.BatchNorm2d(64),
-                nn.ReLU(),
-                nn.MaxPool2d(2, 2),
-                nn.Dropout2d(0.25),
-            ],
-            *[nn.Conv2d(64, 128, 3, padding=1), nn.BatchNorm2d(128), nn.ReLU(), nn.MaxPool2d(2, 2)],
-        )
-        self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(128 * 4 * 4, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10)
-        )
-
-    def forward(self, x):
-        return self.classifier(self.features(x))
 
 
 # --- Blocks in their authors' order ---
