@@ -75,38 +75,74 @@ def normalise(pixels):
     return torch.from_numpy(((pixels / 255 - MEAN) / STD).astype("float32").transpose(0, 3, 1, 2).copy())
 
 
-def train(model, batches, epochs):
-    """The article's loop: Adam with weight decay, cosine annealing once an epoch. Returns losses and rates."""
-    criterion = nn.CrossEntropyLoss()
+def training(model, epochs):
+    """Return what the article's loop is made of: criterion, Adam with weight decay, cosine annealing."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, weight_decay=1e-4)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
+    return nn.CrossEntropyLoss(), optimizer, scheduler
+
+
+def train(model, batches, epochs, before_step=lambda step: None, after_step=lambda step: None):
+    """The article's loop; returns the losses and the learning rates."""
+    criterion, optimizer, scheduler = training(model, epochs)
     losses, rates = [], []
-    for epoch in range(epochs):
+    for _ in range(epochs):
         model.train()
-        for images, labels in batches[epoch]:
+        for _ in range(len(batches) // epochs):
+            step = len(losses)
+            before_step(step)
+            images, labels = batches[step]
             optimizer.zero_grad()
             loss = criterion(model(normalise(images)), torch.from_numpy(labels).long())
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
             rates.append(optimizer.param_groups[0]["lr"])
+            after_step(step)
         scheduler.step()
     return losses, rates
 
 
+def parameters(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def follow(model, batches, epochs, states):
+    """Take each step from the weights that Keras had before it; return losses, and how far the updates differ.
+
+    `states[k]` holds Keras's weights before step k. Adam's averages go on from step to step, as they do in Keras.
+    The difference of an update is relative to the norm of Keras's.
+    """
+    own, differences = [], []
+
+    def before_step(step):
+        load_from_keras(model, states[step])
+        own.append(parameters(model))
+
+    def after_step(step):
+        update = parameters(model) - own[step]
+        load_from_keras(model, states[step + 1])
+        expected = parameters(model) - own[step]
+        differences.append(float((update - expected).norm() / expected.norm()))
+
+    losses, _ = train(model, batches, epochs, before_step, after_step)
+    return losses, differences
+
+
 def main(source, target):
     given = np.load(source)
-    torch.set_num_threads(2)
+    batches = list(zip(given["images"], given["labels"], strict=True))
+    epochs, count = int(given["epochs"]), int(given["weights"])
+    stacked = [given[f"weight{index}"] for index in range(count)]
+    states = [[weight[step] for weight in stacked] for step in range(len(batches) + 1)]
     model = without_dropout(SimpleCNN())
-    load_from_keras(model, [given[f"weight{index}"] for index in range(int(given["weights"]))])
+    load_from_keras(model, states[0])
     model.eval()
     with torch.no_grad():
         logits = model(normalise(given["images"][0])).numpy()
-    epochs = int(given["epochs"])
-    steps = len(given["images"]) // epochs
-    pairs = list(zip(given["images"], given["labels"], strict=True))
-    losses, rates = train(model, [pairs[epoch * steps :][:steps] for epoch in range(epochs)], epochs)
-    np.savez(target, logits=logits, losses=losses, rates=rates)
+    losses, rates = train(model, batches, epochs)
+    same, updates = follow(without_dropout(SimpleCNN()), batches, epochs, states)
+    np.savez(target, logits=logits, losses=losses, rates=rates, same=same, updates=updates)
 
 
 if __name__ == "__main__":

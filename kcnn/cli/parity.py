@@ -64,7 +64,7 @@ def _comes_with_its_data(name):
     from kcnn.registry import DATASETS
 
     own = tomllib.loads(recipes.find(name).read_text(encoding="utf-8")).get("data", {}).get("name", "digits")
-    return DATASETS.target(own).startswith("kcnn.data.embedded:")
+    return DATASETS.target(own)[0] == "kcnn.data.embedded"
 
 
 def _show(found, out):

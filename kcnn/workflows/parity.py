@@ -141,19 +141,23 @@ class _Child:
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kcnn.workflows._trace"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors.open("w"),
-            text=True,
-            env=environment,
-        )
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "kcnn.workflows._trace"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
+            )
         return self
 
     def __exit__(self, *error):
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # what it was not there to read
+            self.process.stdin.close()
 
     def ask(self, **request):
         with contextlib.suppress(BrokenPipeError):  # the answer will tell

@@ -47,6 +47,17 @@ def test_adam_adds_l2_to_the_gradient_as_pytorch_does(problem, l2):
         )
 
 
+@pytest.mark.parametrize("make", [optimizers.adam, lambda **options: optimizers.adamw(weight_decay=0.0, **options)])
+def test_adams_epsilon_is_pytorchs(problem, make):
+    """Seen only where gradients are as small as epsilon, as those of L2 alone are."""
+    start, gradients = problem
+    gradients = [[g * np.float32(1e-8) for g in step] for step in gradients]
+    found = run(make(learning_rate=0.01), start, gradients)
+    for i in range(2):
+        expected = adam_by_hand(start[i], [g[i] for g in gradients], 0.01, 0, 0) - start[i]
+        np.testing.assert_allclose(found[i] - start[i], expected, rtol=1e-3, atol=1e-6)
+
+
 def test_adamw_shrinks_weights_apart_from_the_gradient(problem):
     start, gradients = problem
     found = run(optimizers.adamw(learning_rate=0.01, weight_decay=0.5), start, gradients)

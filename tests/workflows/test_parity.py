@@ -1,0 +1,163 @@
+"""The same training on every installed backend, side by side."""
+
+import json
+import os
+
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from kcnn import backend, recipe
+from kcnn.errors import KcnnError, UsageError
+from kcnn.registry import MODELS
+from kcnn.workflows import parity
+
+# All backends take part in each comparison, so one suite is enough.
+pytestmark = pytest.mark.skipif(
+    os.environ["KERAS_BACKEND"] != backend.installed()[0] or len(backend.installed()) < 2,
+    reason="compared in the suite of the first backend",
+)
+
+SMALL = ("data.limit=200", "batch_size=32")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """120 handwritten digits as colour images of 32 x 32 pixels, one folder a class."""
+    folder = tmp_path_factory.mktemp("images")
+    digits = load_digits()
+    for index in range(120):
+        target = folder / str(digits.target[index])
+        target.mkdir(exist_ok=True)
+        pixels = (digits.images[index] * 255 / 16).round().astype("uint8")
+        Image.fromarray(pixels).resize((32, 32)).convert("RGB").save(target / f"{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(images, tmp_path_factory):
+    """Two recipes compared on all backends: digits, and the article's on images of its size."""
+    out = tmp_path_factory.mktemp("parity")
+    article = recipe.load("cifar10_simple_cnn", ("batch_size=32", "data.validation=0.2"), data=str(images))
+    jobs = {"digits": (recipe.load("digits", SMALL), 6), "article": (article, 4)}
+    return out, list(parity.parity(jobs, out=out))
+
+
+def test_one_recipe_is_one_experiment(found):
+    for result in found[1]:
+        failed = [check for check in result.checks if not check.holds]
+        assert not failed
+        assert {check.backend for check in result.checks} == set(backend.installed()[1:])
+
+
+def test_the_batches_and_weights_are_equal_to_the_bit(found):
+    exact = [check for result in found[1] for check in result.checks if check.tolerance == 0]
+    assert {check.name for check in exact} == {
+        "data",
+        "initial weights",
+        "augmented images, each step",
+        "labels, each step",
+        "dropout masks, each step",
+        "learning rate, each step",
+    }
+
+
+def test_the_documents_hold_every_step(found):
+    out, _ = found
+    document = json.loads((out / "article" / "parity.json").read_text())
+    assert document["holds"] is True
+    assert [row["step"] for row in document["steps"]] == [0, 1, 2, 3]
+    assert len(document["biases_before_norm"]) == 5
+    other = backend.installed()[1]
+    row = document["steps"][3]["backends"][other]
+    assert set(row) == {
+        *("loss", "gradient_norm", "same_weights_loss", "same_weights_gradient"),
+        *("own_run_loss", "own_run_gradient", "weights", "biases", "statistics"),
+    }
+    assert document["logits"][other]["agreement"] > 0.5
+    with Image.open(out / "digits" / "parity.png") as picture:
+        assert picture.width > 1000
+
+
+def test_a_difference_is_told(monkeypatch, tmp_path, kcnn):
+    real = parity._all
+
+    def tampered(children, **request):
+        answers = real(children, **request)
+        if "step" in request and "from" not in request:
+            answers["torch"] |= {"images": "other", "loss": answers["torch"]["loss"] * 1.1}
+        return answers
+
+    monkeypatch.setattr(parity, "_all", tampered)
+    arguments = [
+        "parity",
+        "smoke",
+        "--steps",
+        2,
+        "--out",
+        tmp_path,
+        "--backends",
+        "jax,torch",
+        "--set",
+        "data.limit=100",
+    ]
+    code, out, _ = kcnn(*arguments)
+    assert code == 1
+    lines = {line.strip().split("  ")[0]: line for line in out.splitlines()}
+    assert "DIFFERENT" in lines["augmented images, each step"]
+    assert "identical" in lines["labels, each step"]
+    assert "FAILS" in lines["losses of 2 steps of runs on their own"]
+    assert max(map(len, out.splitlines())) <= 200
+
+
+def test_what_a_backend_cannot_do_is_told_once(tmp_path):
+    jobs = {"bad": (recipe.load("smoke", ("model.depth=9",)), 1)}
+    with pytest.raises(UsageError, match=r"^\w+: model: .*too small"):
+        list(parity.parity(jobs, out=tmp_path))
+
+
+def test_a_backend_that_dies_is_told(tmp_path, monkeypatch):
+    class Dying(parity._Child):
+        def answer(self):
+            self.process.kill()
+            self.process.wait()
+            return super().answer()
+
+    monkeypatch.setattr(parity, "_Child", Dying)
+    with pytest.raises(KcnnError, match="cannot be compared"):
+        list(parity.parity({"smoke": (recipe.load("smoke"), 1)}, out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Name a RECIPE"),
+        (["digits", "--recipe-all"], "Name a RECIPE"),
+        (["digits", "--backends", "jax"], "two backends or more"),
+        (["digits", "--backends", "jax,jex"], "Did you mean 'jax'?"),
+        (["digts"], "Did you mean 'digits'?"),
+        (["digits", "--steps", "0"], "0 is not in the range"),
+        (["--recipe-all"], "--data PATH"),
+    ],
+)
+def test_mistakes_in_the_call(kcnn, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = kcnn("parity", *arguments)
+    assert code == 2
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_it_holds_for_every_model_and_every_recipe(images, tmp_path):
+    settings = ("data.limit=64", "batch_size=16", "data.validation=0.2")
+    plain = {name: f'model={{name="{name}"}}' for name in MODELS.names()}
+    jobs = {
+        name: (recipe.load("folder", (*settings, "data.image_size=32", model), data=str(images)), 2)
+        for name, model in plain.items()
+    }
+    for name in recipe.names():
+        data = None if name in ("digits", "smoke") else str(images)
+        jobs[f"recipe {name}"] = (recipe.load(name, settings, data=data), 3)
+    for result in parity.parity(jobs, out=tmp_path):
+        assert result.holds, [(result.recipe, check) for check in result.checks if not check.holds]
