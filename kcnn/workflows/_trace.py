@@ -9,6 +9,7 @@ import tomllib
 import numpy as np
 
 LOGITS = 512  # held-out images whose logits are compared
+BATCH = 64  # of them at once, which takes less memory than a training step
 
 
 class Trace:
@@ -57,8 +58,12 @@ class Trace:
 
     def logits(self):
         """Return float32 (n, K): the logits of the held-out images, at inference."""
-        pixels = self.held_out.images[np.arange(min(LOGITS, len(self.held_out)))]
-        return np.asarray(self.training.network.predict_on_batch(pixels.astype("float32")), "float32")
+        found = []
+        for start in range(0, min(LOGITS, len(self.held_out)), BATCH):
+            rows = np.arange(start, min(start + BATCH, LOGITS, len(self.held_out)))
+            pixels = self.held_out.images[rows].astype("float32")
+            found.append(np.asarray(self.training.network.predict_on_batch(pixels), "float32"))
+        return np.concatenate(found)
 
     def step(self, number):
         """Train on batch `number` and return what it was and did, as plain values."""
