@@ -48,4 +48,13 @@ class CheckpointError(KcnnError):
 
 
 class Interrupted(KcnnError):
-    """The user stopped the work; the message says where it stands and how to go on."""
+    """The user stopped the work.
+
+    Args:
+        where: A sentence about where it stands.
+        command: The command that goes on from there.
+    """
+
+    def __init__(self, where: str, command: str):
+        super().__init__(f"{where} Go on with: {command}")
+        self.where = where

@@ -89,6 +89,8 @@ class Run:
                 return run
             if run.recipe.is_file():
                 raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
+            if Seeds(candidate).plan.is_file():
+                raise RunError(f"{candidate} holds runs of several seeds. Name one, such as {candidate}/seed0.")
         raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{_near(path)}")
 
     @classmethod
@@ -202,6 +204,33 @@ class Run:
     def remove(self) -> None:
         """Delete the folder and all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """A folder of runs that differ in their seed alone."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, path: Path | str) -> "Seeds | None":
+        """Return the folder at `path`, or of that name below ./saved_models, if it holds runs of several seeds."""
+        for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+            if cls(candidate).plan.is_file():
+                return cls(candidate)
+        return None
+
+    @property
+    def plan(self) -> Path:
+        """The file that says which seeds there are to be."""
+        return self.path / "seeds.json"
+
+    def run(self, seed: int) -> Run:
+        return Run(self.path / f"seed{seed}")
+
+    @property
+    def resume_command(self) -> str:
+        return Run(self.path).resume_command
 
 
 def _near(path: Path | str) -> str:

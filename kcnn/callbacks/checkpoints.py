@@ -23,11 +23,22 @@ class SaveCheckpoints(keras.callbacks.Callback):
         epochs, steps_per_epoch: Of the whole training.
         seconds: Between two checkpoints within an epoch; 0 saves after each step.
         interrupted: Function that tells whether to save and stop.
+        command: The command that resumes.
         resumed: The `Checkpoint` to go on from, or None.
     """
 
     def __init__(
-        self, folder, callbacks, identity, *, epochs, steps_per_epoch, seconds, interrupted=lambda: False, resumed=None
+        self,
+        folder,
+        callbacks,
+        identity,
+        *,
+        epochs,
+        steps_per_epoch,
+        seconds,
+        interrupted=lambda: False,
+        command="",
+        resumed=None,
     ):
         super().__init__()
         self.folder = folder
@@ -37,6 +48,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.seconds = seconds
         self.interrupted = interrupted
+        self.command = command
         self.resumed = resumed
         self.step = resumed.step if resumed else 0
 
@@ -89,7 +101,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if self.interrupted():
             raise Interrupted(
                 f"Stopped after step {self.step:,} of {self.epochs * self.steps_per_epoch:,}, in epoch "
-                f"{(self.step - 1) // self.steps_per_epoch + 1} of {self.epochs}; nothing is lost."
+                f"{(self.step - 1) // self.steps_per_epoch + 1} of {self.epochs}; nothing is lost.",
+                self.command,
             )
 
 

@@ -39,3 +39,12 @@ def use_backend(name, device=None, *, deterministic=False):
 def show_json(document):
     """Print the one JSON document of a call with --json."""
     click.echo(json_module.dumps(document, indent=2, ensure_ascii=False))
+
+
+def spread_line(spread):
+    """Return a share over several seeds in words: mean, standard deviation, interval, and each value."""
+    values = ", ".join(f"{value:.2%}" for value in spread.values)
+    return (
+        f"{spread.mean:.2%} ± {spread.std:.2%} (mean and standard deviation of {len(spread.values)} seeds; "
+        f"95 % interval of the mean {spread.low:.2%} to {spread.high:.2%}; {values})"
+    )

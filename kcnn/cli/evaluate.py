@@ -29,12 +29,21 @@ def command(run, data, split, backend, device, as_json):
     The confusion matrix and the table are written to RUN/report/. Data of your own that has no splits is measured
     whole, and reported beside the run's own figures without changing them.
     """
-    from kcnn.run import Run
+    from kcnn.run import Run, Seeds
 
-    run = Run.open(run)
+    seeds = Seeds.find(run)
+    run = None if seeds else Run.open(run)
     use_backend(backend, device)
 
     from kcnn.cli._progress import counting
+
+    if seeds:
+        from kcnn.workflows.seeds import evaluate_seeds
+
+        with counting() as progress:
+            found = evaluate_seeds(seeds, data_path=data, split=split, progress=progress)
+        _show_seeds(seeds, split, *found, as_json)
+        return
     from kcnn.workflows.evaluate import evaluate
 
     with counting() as progress:
@@ -43,6 +52,19 @@ def command(run, data, split, backend, device, as_json):
         show_json({"run": str(run.path), "split": split, "metrics": result.metrics, "classes": result.classes})
         return
     _show(run, split, result)
+
+
+def _show_seeds(seeds, split, found, spreads, as_json):
+    from kcnn.cli._options import spread_line
+
+    if as_json:
+        each = [{"seed": seed, "metrics": result.metrics} for seed, result in found]
+        metrics = {key: vars(value) for key, value in spreads.items()}
+        show_json({"seeds": str(seeds.path), "split": split, "metrics": metrics, "each": each})
+        return
+    count = found[0][1].metrics["count"]
+    click.echo(f"Accuracy {spread_line(spreads['accuracy'])} on {count:,} {split} images.")
+    click.echo(f"Each seed's table and confusion matrix: {seeds.path}/seed*/report/")
 
 
 def _show(run, split, result):

@@ -11,6 +11,7 @@ from kcnn.cli._options import backend_option, data_option, debug_option, device_
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as in model.width=64.")
 @click.option("--epochs", type=int, help="Short for --set epochs=N.")
 @click.option("--seed", type=int, help="Short for --set seed=N.")
+@click.option("--seeds", type=click.IntRange(min=2), help="Train with so many seeds; report mean and interval.")
 @click.option("--out", default="saved_models", show_default=True, metavar="FOLDER", help="Where runs lie.")
 @click.option("--name", help="Name of the run; default: that of the recipe, numbered.")
 @click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
@@ -19,7 +20,7 @@ from kcnn.cli._options import backend_option, data_option, debug_option, device_
 @device_option
 @json_option
 @debug_option
-def command(recipe, data, settings, epochs, seed, out, name, resume, force, backend, device, as_json):
+def command(recipe, data, settings, epochs, seed, seeds, out, name, resume, force, backend, device, as_json):
     """Train RECIPE: the path of a recipe, or the name of one that comes with kcnn.
 
     Without a recipe it trains `digits`, or with --data `folder`. What it makes lies in saved_models/<run>/. A run that
@@ -30,35 +31,50 @@ def command(recipe, data, settings, epochs, seed, out, name, resume, force, back
     for key, value in (("epochs", epochs), ("seed", seed)):
         if value is not None:
             settings += (f"{key}={value}",)
-    _check(recipe, name, resume, force)
+    _check(recipe, name, resume, force, seeds)
     if resume:
-        run = _resume(resume, settings, data, force, backend, device)
-    else:
-        recipe = recipe or ("folder" if data else "digits")
-        loaded = recipes.load(recipe, settings, data=data)
-        use_backend(backend, device, deterministic=loaded.run.deterministic)
-        with _showing(loaded) as options:
+        _resume(resume, settings, data, force, backend, device, as_json)
+        return
+    recipe = recipe or ("folder" if data else "digits")
+    loaded = recipes.load(recipe, settings, data=data)
+    use_backend(backend, device, deterministic=loaded.run.deterministic)
+    where = {"out": out, "name": name, "stem": recipes.stem(recipe)}
+    with _showing(loaded) as options:
+        if seeds:
+            from kcnn.workflows.seeds import fit_seeds
+
+            made = fit_seeds(loaded, seeds, **where, **options)
+        else:
             from kcnn.workflows.fit import fit
 
-            run = fit(loaded, out=out, name=name, stem=recipes.stem(recipe), **options)
-    _show(run, as_json)
+            made = fit(loaded, **where, **options)
+    if seeds:
+        _show_seeds(*made, as_json)
+    else:
+        _show(made, as_json)
 
 
-def _check(recipe, name, resume, force):
+def _check(recipe, name, resume, force, seeds):
     if name is not None and (not name or name.startswith(".") or "/" in name or "\\" in name):
         raise click.UsageError(f"--name takes the name of a folder, not a path (--out takes that). Received: {name!r}")
     if resume and recipe:
         raise click.UsageError("--resume takes the recipe from the run; change it with --set and --force.")
     if resume and name:
         raise click.UsageError("--resume goes on in the run's own folder; leave --name out.")
+    if resume and seeds:
+        raise click.UsageError("--resume trains the seeds that were planned; leave --seeds out.")
     if force and not resume:
         raise click.UsageError("--force belongs to --resume.")
 
 
-def _resume(path, settings, data, force, backend, device):
+def _resume(path, settings, data, force, backend, device, as_json):
     from kcnn import recipe as recipes
-    from kcnn.run import Run
+    from kcnn.run import Run, Seeds
 
+    seeds = Seeds.find(path)
+    if seeds:
+        _resume_seeds(seeds, settings, data, force, backend, device, as_json)
+        return
     run = Run.open_unfinished(path)
     recipe = recipes.load(run.recipe, settings, data=data)
     if backend is None and run.environment.exists():
@@ -67,7 +83,29 @@ def _resume(path, settings, data, force, backend, device):
     with _showing(recipe) as options:
         from kcnn.workflows.fit import resume
 
-        return resume(run, recipe=recipe, force=force, **options)
+        resume(run, recipe=recipe, force=force, **options)
+    _show(run, as_json)
+
+
+def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
+    import tomllib
+
+    from kcnn import recipe as recipes
+    from kcnn.run import Run
+
+    if settings or data:
+        raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
+    plan = Run(seeds.path).read_json(seeds.plan)
+    recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
+    begun = [seeds.run(seed).environment for seed in plan["seeds"] if seeds.run(seed).environment.exists()]
+    if backend is None and begun:
+        backend = Run(begun[0].parent).read_json(begun[0]).get("backend")
+    use_backend(backend, device, deterministic=recipe.run.deterministic)
+    with _showing(recipe) as options:
+        from kcnn.workflows.seeds import resume_seeds
+
+        spreads = resume_seeds(seeds, force=force, **options)
+    _show_seeds(seeds, spreads, as_json)
 
 
 def _showing(recipe):
@@ -110,3 +148,15 @@ def _show(run, as_json):
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
     click.echo(f"Next: kcnn evaluate {run.path}")
+
+
+def _show_seeds(seeds, spreads, as_json):
+    from kcnn.cli._options import show_json, spread_line
+
+    if as_json:
+        show_json({"seeds": str(seeds.path), "metrics": {key: vars(value) for key, value in spreads.items()}})
+        return
+    if "val_accuracy" in spreads:
+        click.echo(f"Validation accuracy {spread_line(spreads['val_accuracy'])}.")
+    click.echo(f"Runs: {seeds.path}/seed...")
+    click.echo(f"Next: kcnn evaluate {seeds.path}")

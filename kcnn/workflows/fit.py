@@ -123,6 +123,7 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say):
             steps_per_epoch=steps,
             seconds=recipe.run.checkpoint_seconds,
             interrupted=interrupted,
+            command=run.resume_command,
             resumed=resumed,
         )
         step = resumed.step if resumed else 0
@@ -170,15 +171,13 @@ def _fit(training, watching, step, epochs):
 
 @contextlib.contextmanager
 def _resumable(run):
-    """Add to an interruption the command that goes on from the last checkpoint, where there is one."""
+    """Turn an interruption that did not wait into one that tells how to go on, where there is a checkpoint."""
     try:
         yield
-    except Interrupted as error:
-        raise Interrupted(f"{error} Go on with: {run.resume_command}") from error
     except KeyboardInterrupt:
         if not checkpoint.found(run.checkpoints):
             raise
-        raise Interrupted(f"Stopped. Go on from the last checkpoint with: {run.resume_command}") from None
+        raise Interrupted("Stopped. The last checkpoint is kept.", run.resume_command) from None
 
 
 def _identity(recipe, dataset):

@@ -191,7 +191,7 @@ def test_a_second_interruption_does_not_wait(tmp_path):
         signal.raise_signal(signal.SIGINT)
 
     run, error = stopped(tmp_path, At(twice, step=STEPS + 2), "run.checkpoint_seconds=1000", error=Interrupted)
-    assert "from the last checkpoint" in str(error)
+    assert "The last checkpoint is kept" in str(error)
     assert checkpoint.latest(run.checkpoints).step == STEPS
 
 

@@ -1,0 +1,120 @@
+"""The same recipe with several seeds: how much of a result is luck."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from kcnn import recipe as recipes
+from kcnn.errors import Interrupted, RunError
+from kcnn.run import DEFAULT_PARENT, Run, Seeds
+from kcnn.workflows.evaluate import evaluate
+from kcnn.workflows.fit import fit, resume
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One number over several seeds.
+
+    Attributes:
+        mean: Of the seeds.
+        std: Sample standard deviation, between seeds.
+        low, high: 95 % confidence interval of the mean, Student's t with one degree of freedom less than seeds. It
+            covers the luck of the seed, not that of the test images.
+        values: The number of each seed, in their order.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    values: list
+
+
+def spread(values):
+    """Return the `Spread` of two numbers or more."""
+    values = [float(value) for value in values]
+    mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = float(stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
+    return Spread(mean, std, mean - reach, mean + reach, values)
+
+
+def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **options):
+    """Train `recipe` with `count` seeds, from its own upwards; return the `Seeds` and {metric: `Spread`}.
+
+    Args:
+        recipe: What `kcnn.recipe.load` returned.
+        count: How many, 2 or more.
+        out, name, stem: As for `fit`; the folder holds one run a seed.
+        **options: Passed on to `fit`.
+    """
+    path = recipe.data.path
+    data = recipe.data.model_copy(update={"path": str(Path(path).expanduser().resolve()) if path else None})
+    recipe = recipe.model_copy(update={"data": data})
+    made = Run.create(out, name) if name else Run.create_unique(out, f"{stem or recipe.data.name}-seeds")
+    seeds = Seeds(made.path)
+    plan = {"seeds": [recipe.seed + index for index in range(count)], "recipe": recipes.to_toml(recipe)}
+    made.write_json(seeds.plan, plan)
+    try:
+        return seeds, _train(seeds, **options)
+    except BaseException:
+        if not any(seeds.path.glob("seed*/")):
+            made.remove()
+        raise
+
+
+def resume_seeds(seeds, *, force=False, **options):
+    """Finish the seeds that are not, as if nothing had happened; return {metric: `Spread`}."""
+    return _train(seeds, force=force, **options)
+
+
+def _train(seeds, *, force=False, say=lambda message: None, **options):
+    plan = Run(seeds.path).read_json(seeds.plan)
+    recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
+    for number, seed in enumerate(plan["seeds"], 1):
+        run = seeds.run(seed)
+        if run.model.is_file():
+            continue
+        say(f"Seed {seed}, {number} of {len(plan['seeds'])}")
+        try:
+            if run.recipe.is_file():
+                resume(run, force=force, say=say, **options)
+            else:
+                run.remove()  # at most an empty folder
+                fit(recipe.model_copy(update={"seed": seed}), out=seeds.path, name=run.name, say=say, **options)
+        except Interrupted as error:
+            raise Interrupted(f"Seed {seed}: {error.where}", seeds.resume_command) from error
+    metrics = [run.read_json(run.metrics) for run in runs(seeds)]
+    found = {key: spread([each[key] for each in metrics]) for key in ("val_accuracy", "val_loss") if key in metrics[0]}
+    _keep(seeds, found)
+    return found
+
+
+def evaluate_seeds(seeds, *, progress=None, **options):
+    """Return [(seed, `Evaluation`)] and {metric: `Spread`}; options are those of `evaluate`."""
+    found = [(int(run.name.removeprefix("seed")), evaluate(run, progress=progress, **options)) for run in runs(seeds)]
+    spreads = {key: spread([one.metrics[key] for _, one in found]) for key in ("accuracy", "loss")}
+    if not options.get("data_path") and options.get("split", "test") == "test":
+        _keep(seeds, spreads)
+    return found, spreads
+
+
+def runs(seeds):
+    """Return the finished runs in the order of their seeds; raise `RunError` where fewer than two are."""
+    plan = Run(seeds.path).read_json(seeds.plan)
+    found = [seeds.run(seed) for seed in plan["seeds"] if seeds.run(seed).model.is_file()]
+    if len(found) < len(plan["seeds"]):
+        raise RunError(
+            f"{seeds.path} holds {len(found)} of {len(plan['seeds'])} seeds. "
+            f"Train the rest with: {seeds.resume_command}"
+        )
+    return found
+
+
+def _keep(seeds, spreads):
+    made = Run(seeds.path)
+    plan = made.read_json(seeds.plan)
+    plan["metrics"] = plan.get("metrics", {}) | {key: vars(value) for key, value in spreads.items()}
+    made.write_json(seeds.plan, plan)

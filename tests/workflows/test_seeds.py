@@ -1,0 +1,123 @@
+"""Several seeds of one recipe: how much of a result is luck."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kcnn import recipe
+from kcnn.errors import Interrupted
+from kcnn.run import Seeds
+from kcnn.workflows.evaluate import evaluate
+from kcnn.workflows.fit import fit
+from kcnn.workflows.seeds import evaluate_seeds, fit_seeds, resume_seeds, spread
+
+FAST = ("epochs=2", "data.limit=200", "model.width=8", "model.depth=1")
+
+
+def test_the_interval_is_students():
+    """By hand: mean 4, s = 2, t(2; 0.975) = 4.302653 from a table."""
+    found = spread([2.0, 4.0, 6.0])
+    assert (found.mean, found.std) == (4.0, 2.0)
+    assert found.high == pytest.approx(4 + 4.302653 * 2 / 3**0.5, rel=1e-6)
+    assert found.low == pytest.approx(4 - 4.302653 * 2 / 3**0.5, rel=1e-6)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    found = [spread(rng.normal(5, 2, 3)) for _ in range(4000)]
+    covered = np.mean([one.low < 5 < one.high for one in found])
+    assert abs(covered - 0.95) < 0.01
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    seeds, spreads = fit_seeds(recipe.load("smoke", FAST), 3, out=tmp_path_factory.mktemp("seeds"), name="s")
+    return seeds, spreads
+
+
+def test_each_seed_is_the_run_that_it_would_be_alone(three, tmp_path):
+    seeds, spreads = three
+    alone = fit(recipe.load("smoke", (*FAST, "seed=2")), out=tmp_path)
+    for one, other in zip(
+        *(keras.saving.load_model(run.model).get_weights() for run in (seeds.run(2), alone)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    each = [json.loads(seeds.run(seed).metrics.read_text())["val_accuracy"] for seed in (0, 1, 2)]
+    assert spreads["val_accuracy"].values == each
+    assert len(set(each)) > 1
+    plan = json.loads(seeds.plan.read_text())
+    assert plan["seeds"] == [0, 1, 2]
+    assert plan["metrics"]["val_accuracy"]["mean"] == pytest.approx(np.mean(each))
+
+
+def test_all_are_evaluated_on_the_same_test_images(three):
+    seeds, _ = three
+    found, spreads = evaluate_seeds(seeds)
+    assert [seed for seed, _ in found] == [0, 1, 2]
+    assert spreads["accuracy"].values == [evaluate(seeds.run(seed)).metrics["accuracy"] for seed in (0, 1, 2)]
+    assert json.loads(seeds.plan.read_text())["metrics"]["accuracy"]["std"] == spreads["accuracy"].std
+
+
+def test_an_interruption_is_resumed_as_a_whole(three, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            import signal
+
+            Stop.steps += 1
+            if Stop.steps == 11:  # each seed has 8
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted) as caught:
+        fit_seeds(recipe.load("smoke", FAST), 3, out=tmp_path, name="s", extra_callbacks=[Stop()])
+    assert "Seed 1: Stopped after step 3 of 8" in str(caught.value)
+    assert str(caught.value).endswith(f"kcnn fit --resume {tmp_path}/s")
+    seeds = Seeds.find(tmp_path / "s")
+    spreads = resume_seeds(seeds)
+    _, expected = three
+    assert spreads == {key: expected[key] for key in ("val_accuracy", "val_loss")}
+
+
+def test_the_command_line(kcnn, three, tmp_path):
+    seeds, spreads = three
+    code, out, _ = kcnn("evaluate", seeds.path)
+    assert code == 0
+    assert "mean and standard deviation of 3 seeds" in out
+    code, out, _ = kcnn("evaluate", seeds.path, "--json")
+    assert len(json.loads(out)["metrics"]["accuracy"]["values"]) == 3
+    code, out, _ = kcnn("fit", "--resume", seeds.path)
+    assert code == 0
+    assert f"{spreads['val_accuracy'].mean:.2%}" in out
+    settings = [part for setting in FAST for part in ("--set", setting)]
+    code, out, err = kcnn("fit", "smoke", *settings, "--seeds", 2, "--out", tmp_path)
+    assert code == 0
+    assert "Seed 1, 2 of 2" in err
+    assert (tmp_path / "smoke-seeds" / "seed1" / "model.keras").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "smoke", "--seeds", "1"], "1 is not in the range"),
+        (["fit", "--resume", "{seeds}", "--seeds", "3"], "leave --seeds out"),
+        (["fit", "--resume", "{seeds}", "--epochs", "3"], "share one recipe"),
+        (["predict", "{seeds}", __file__], "Name one, such as"),
+    ],
+)
+def test_mistakes_in_the_call(kcnn, three, arguments, message):
+    code, _, err = kcnn(*[argument.format(seeds=three[0].path) for argument in arguments])
+    assert code == 2
+    assert message in err
+
+
+def test_a_missing_seed_is_told(kcnn, three, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(three[0].path, tmp_path / "s")
+    shutil.rmtree(copy / "seed1")
+    code, _, err = kcnn("evaluate", copy)
+    assert code == 2
+    assert "holds 2 of 3 seeds" in err
