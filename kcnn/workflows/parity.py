@@ -161,7 +161,8 @@ class _Child:
 
     def ask(self, **request):
         with contextlib.suppress(BrokenPipeError):  # the answer will tell
-            print(json.dumps(request), file=self.process.stdin, flush=True)
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
 
     def answer(self):
         line = self.process.stdout.readline()
