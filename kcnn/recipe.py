@@ -5,7 +5,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_origin
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -50,7 +50,8 @@ def _component(registry: Registry) -> Any:
         fields: dict[str, Any] = {"name": (Literal[name], ...)}
         for option in registry.options(name).values():
             default = ... if option.default is REQUIRED else option.default
-            fields[option.name] = (Annotated[option.annotation, BeforeValidator(_untupled)], default)
+            listing = _listed if get_origin(option.annotation) is tuple else _untupled  # TOML has lists alone
+            fields[option.name] = (Annotated[option.annotation, BeforeValidator(listing)], default)
         models.append(create_model(name, __base__=Component, __doc__=registry.summary(name), **fields))
     if len(models) == 1:
         return models[0]

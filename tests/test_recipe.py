@@ -5,6 +5,7 @@ import pytest
 
 from kcnn import recipe
 from kcnn.errors import RecipeError
+from kcnn.registry import MODELS, OPTIMIZERS, SCHEDULES
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -22,6 +23,32 @@ def test_writing_and_reading_a_recipe_changes_nothing(name, tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml(loaded))
     assert recipe.load(path) == loaded
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        (table, name)
+        for table, registry in (("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES))
+        for name in registry.names()
+    ],
+)
+def test_what_is_registered_can_be_written_and_read(table, name):
+    loaded = recipe.load("smoke", (f'{table}={{name="{name}"}}',))
+    assert recipe.validate(tomllib.loads(recipe.to_toml(loaded))) == loaded
+
+
+def test_differences_between_recipes_are_told_by_key():
+    old = recipe.load("smoke", ("callbacks.ema.decay=0.9", "data.path=a"))
+    new = recipe.load("smoke", ("epochs=9", "augment.0.width=0.2", "data.path=b", "run.checkpoint_seconds=1"))
+    found = recipe.differences(recipe.to_toml(old), recipe.to_toml(new))
+    assert found == [
+        "epochs: 4 -> 9",
+        "augment.0.width: 0.125 -> 0.2",
+        "callbacks.ema.decay: 0.9 -> absent",
+        "callbacks.ema.every: 1 -> absent",
+    ]
+    assert recipe.differences(recipe.to_toml(old), recipe.to_toml(old)) == []
 
 
 SHORT_TRIAL = "A short trial needs none: --set schedule.warmup_epochs=0"
