@@ -16,6 +16,7 @@ from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
 from kcnn.errors import RecipeError
 from kcnn.initial import initialize
+from kcnn.layers.batch_norm import AccurateBatchNormalization
 from kcnn.layers.dropout import PositionalDropout
 from kcnn.optim.schedules import LearningRateTable
 from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
@@ -141,8 +142,8 @@ def build_augmentations(recipe):
 def training_graph(network, augmentations, seed):
     """Return the model that is trained: pixels and their positions, augmented, through the layers of `network`.
 
-    It shares every layer of `network` that has weights. Dropout alone is replaced by a layer that draws its mask
-    from the position, so that it drops the same values on each backend.
+    It shares every weight of `network`. Dropout is replaced by a layer that draws its mask from the position, so that
+    it drops the same values on each backend; batch normalisation, where the framework's own sums are poor.
     """
     pixels = keras.Input(network.input_shape[1:], dtype="uint8", name="pixels")
     position = keras.Input((), dtype="int32", name="position")
@@ -154,11 +155,15 @@ def training_graph(network, augmentations, seed):
     def stand_in(layer):
         if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
             return PositionalDropout.of(layer, seed=seed)
+        if AccurateBatchNormalization.serves(layer):
+            return AccurateBatchNormalization(layer)
         return layer
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, PositionalDropout):
             return layer(*args, position)
+        if isinstance(layer, AccurateBatchNormalization):
+            return layer(*args)  # without the mask that the stock layer takes
         return layer(*args, **kwargs)
 
     # What keras.models.clone_model does, but with a second input beside the network's own.

@@ -23,7 +23,7 @@ def command(recipe, steps, backends, data, settings, recipe_all, out, as_json):
 
     Exit code 1 where a tolerance does not hold: images, labels, masks, rates and initial weights bit for bit, logits
     before training within 1e-5, the loss of each step from the same weights within 1e-4, and the losses of runs on
-    their own within 3e-2 over 20 steps (float32). docs/parity.md says why those part. With --recipe-all, --data
+    their own within 1e-2 over 20 steps (float32). docs/parity.md says why those part. With --recipe-all, --data
     replaces the data of each recipe whose own is not part of a package.
     """
     from kcnn import recipe as recipes
