@@ -40,14 +40,14 @@ def current() -> str | None:
     return keras.config.backend() if keras else None
 
 
-def choose(name: str | None = None) -> Choice:
-    """Return the backend to use: `name`, else KERAS_BACKEND, else an installed one.
+def choose(name: str | None = None, reason: str = "asked for with --backend") -> Choice:
+    """Return the backend to use: `name` for the given reason, else KERAS_BACKEND, else an installed one.
 
     Raises:
         BackendError: The name is unknown, or its framework is not installed.
     """
     if name:
-        choice = Choice(name, "asked for with --backend")
+        choice = Choice(name, reason)
     elif os.environ.get("KERAS_BACKEND"):
         choice = Choice(os.environ["KERAS_BACKEND"], "from KERAS_BACKEND")
     elif installed():

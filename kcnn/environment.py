@@ -74,4 +74,5 @@ def command_line() -> str:
     """Return the command that started this process, quoted for a shell."""
     import shlex
 
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    name = Path(sys.argv[0]).name
+    return shlex.join(["kcnn" if name == "__main__.py" else name, *sys.argv[1:]])

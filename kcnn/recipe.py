@@ -381,7 +381,7 @@ def differences(old: str, new: str) -> list[str]:
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         value = dict(enumerate(value))
     if not isinstance(value, dict):
         return {place: value}

@@ -185,6 +185,14 @@ class Run:
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
+    def known_environment(self) -> dict[str, Any]:
+        """Return what environment.json holds; nothing where it is missing or damaged, since no run depends on it."""
+        try:
+            found = self.read_json(self.environment)
+        except RunError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def update_metrics(self, values: dict[str, float]) -> None:
         """Add plain numbers to metrics.json, replacing those of the same name."""
         known = self.read_json(self.metrics) if self.metrics.exists() else {}

@@ -12,7 +12,7 @@ from kcnn.cli._options import backend_option, data_option, debug_option, device_
 @click.option("--epochs", type=int, help="Short for --set epochs=N.")
 @click.option("--seed", type=int, help="Short for --set seed=N.")
 @click.option("--seeds", type=click.IntRange(min=2), help="Train with so many seeds; report mean and interval.")
-@click.option("--out", default="saved_models", show_default=True, metavar="FOLDER", help="Where runs lie.")
+@click.option("--out", metavar="FOLDER", help="Where runs lie; default: saved_models.")
 @click.option("--name", help="Name of the run; default: that of the recipe, numbered.")
 @click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
 @click.option("--force", is_flag=True, help="Resume although the recipe, the data or the backend differ.")
@@ -27,18 +27,19 @@ def command(recipe, data, settings, epochs, seed, seeds, out, name, resume, forc
     was stopped, even by a power cut, goes on with --resume and ends as if nothing had happened.
     """
     from kcnn import recipe as recipes
+    from kcnn.run import DEFAULT_PARENT
 
     for key, value in (("epochs", epochs), ("seed", seed)):
         if value is not None:
             settings += (f"{key}={value}",)
-    _check(recipe, name, resume, force, seeds)
-    if resume:
+    _check(recipe, name, out, resume, force, seeds)
+    if resume is not None:
         _resume(resume, settings, data, force, backend, device, as_json)
         return
     recipe = recipe or ("folder" if data else "digits")
     loaded = recipes.load(recipe, settings, data=data)
     use_backend(backend, device, deterministic=loaded.run.deterministic)
-    where = {"out": out, "name": name, "stem": recipes.stem(recipe)}
+    where = {"out": out or DEFAULT_PARENT, "name": name, "stem": recipes.stem(recipe)}
     with _showing(loaded) as options:
         if seeds:
             from kcnn.workflows.seeds import fit_seeds
@@ -54,13 +55,15 @@ def command(recipe, data, settings, epochs, seed, seeds, out, name, resume, forc
         _show(made, as_json)
 
 
-def _check(recipe, name, resume, force, seeds):
+def _check(recipe, name, out, resume, force, seeds):
     if name is not None and (not name or name.startswith(".") or "/" in name or "\\" in name):
         raise click.UsageError(f"--name takes the name of a folder, not a path (--out takes that). Received: {name!r}")
+    if resume == "":
+        raise click.UsageError("--resume names no run. Is a variable of your shell empty?")
     if resume and recipe:
         raise click.UsageError("--resume takes the recipe from the run; change it with --set and --force.")
-    if resume and name:
-        raise click.UsageError("--resume goes on in the run's own folder; leave --name out.")
+    if resume and (name or out):
+        raise click.UsageError("--resume goes on in the run's own folder; leave --name and --out out.")
     if resume and seeds:
         raise click.UsageError("--resume trains the seeds that were planned; leave --seeds out.")
     if force and not resume:
@@ -77,8 +80,8 @@ def _resume(path, settings, data, force, backend, device, as_json):
         return
     run = Run.open_unfinished(path)
     recipe = recipes.load(run.recipe, settings, data=data)
-    if backend is None and run.environment.exists():
-        backend = run.read_json(run.environment).get("backend")
+    if backend is None:
+        backend = run.known_environment().get("backend")
     use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.fit import resume
@@ -97,9 +100,8 @@ def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
         raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
     plan = Run(seeds.path).read_json(seeds.plan)
     recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
-    begun = [seeds.run(seed).environment for seed in plan["seeds"] if seeds.run(seed).environment.exists()]
-    if backend is None and begun:
-        backend = Run(begun[0].parent).read_json(begun[0]).get("backend")
+    if backend is None:
+        backend = seeds.run(plan["seeds"][0]).known_environment().get("backend")
     use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.seeds import resume_seeds

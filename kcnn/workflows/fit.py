@@ -13,7 +13,7 @@ from kcnn.callbacks.checkpoints import SaveCheckpoints
 from kcnn.callbacks.interrupt import noted_interrupts
 from kcnn.callbacks.one_training import OneTraining
 from kcnn.environment import describe
-from kcnn.errors import Interrupted, UsageError
+from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
 from kcnn.workflows._curves import draw_curves
 
@@ -80,7 +80,9 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
         UsageError: Something differs from what the training began with, and `force` is not given.
         CheckpointError: No checkpoint is undamaged.
     """
-    with run.lock():
+    with run.lock(), _resumable(run):
+        if run.model.is_file():  # another process finished it while this one was starting
+            raise RunError(f"{run.path} is finished already; there is nothing to resume.")
         run.remove_half_done()
         latest = checkpoint.latest(run.checkpoints, say)
         recipe = recipe or recipes.load(run.recipe)
@@ -93,18 +95,24 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
             _check_identity(before, _identity(recipe, dataset), force, say)
         else:
             say("The run has no checkpoint yet; it starts from its beginning.")
-        write_text(run.recipe, recipes.to_toml(recipe))
-        environment = run.read_json(run.environment) if run.environment.exists() else {}
+        environment = run.known_environment()
         now = describe(keras.config.backend(), command, _data_facts(dataset))
         _tell_versions(environment.get("versions", {}), now["versions"], say)
         resumed = [*environment.get("resumed", []), {"step": latest.step if latest else 0, **now}]
-        run.write_json(run.environment, {**(environment or now), "resumed": resumed})
-        _train(run, recipe, dataset, latest, extra_callbacks, say)
+
+        def restored():
+            write_text(run.recipe, recipes.to_toml(recipe))
+            run.write_json(run.environment, {**(environment or now), "resumed": resumed})
+
+        _train(run, recipe, dataset, latest, extra_callbacks, say, restored)
     return run
 
 
-def _train(run, recipe, dataset, resumed, extra_callbacks, say):
-    """Train from `resumed`, a `Checkpoint` or None, to the end, and leave the finished run."""
+def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda: None):
+    """Train from `resumed`, a `Checkpoint` or None, to the end, and leave the finished run.
+
+    `restored` is called once the checkpoint has been taken, so that one that does not fit changes nothing.
+    """
     if recipe.run.deterministic:
         backend.make_deterministic(keras.config.backend())
     training = assemble(recipe, dataset)
@@ -138,10 +146,12 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say):
         if step % steps:
             training.model.test_on_batch(*training.batches[step])  # makes the metrics' variables, to be restored
         watching.begin()
+        restored()
         if not (resumed and resumed.state["stopped"]):
             _fit(training, watching, step, recipe.epochs)
         watching.end()
-    save(run, recipe, dataset, training, history.rows)
+    with _resumable(run):
+        save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
 
 
@@ -153,7 +163,7 @@ def _fit(training, watching, step, epochs):
     if done:
         parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)]
     for first, last, count in parts:
-        if first == last:
+        if first >= last:  # nothing is left, or with --force fewer epochs than are done
             continue
         training.model.fit(
             training.batches.iterate((first + 1) * steps - count),

@@ -33,12 +33,13 @@ class Spread:
     values: list
 
 
-def spread(values):
-    """Return the `Spread` of two numbers or more."""
+def spread(values, *, share=False):
+    """Return the `Spread` of two numbers or more; the interval of a `share` stays within 0 and 1."""
     values = [float(value) for value in values]
     mean, std = float(np.mean(values)), float(np.std(values, ddof=1))
     reach = float(stats.t.ppf(0.975, len(values) - 1)) * std / len(values) ** 0.5
-    return Spread(mean, std, mean - reach, mean + reach, values)
+    low, high = mean - reach, mean + reach
+    return Spread(mean, std, *((max(low, 0.0), min(high, 1.0)) if share else (low, high)), values)
 
 
 def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **options):
@@ -82,12 +83,21 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
             if run.recipe.is_file():
                 resume(run, force=force, say=say, **options)
             else:
-                run.remove()  # at most an empty folder
+                if run.path.exists():
+                    run.path.rmdir()  # what a process left that was killed as it made the folder
                 fit(recipe.model_copy(update={"seed": seed}), out=seeds.path, name=run.name, say=say, **options)
         except Interrupted as error:
             raise Interrupted(f"Seed {seed}: {error.where}", seeds.resume_command) from error
+        except KeyboardInterrupt:
+            if number == 1 and not run.path.exists():
+                raise
+            raise Interrupted(f"Stopped before seed {seed} began.", seeds.resume_command) from None
     metrics = [run.read_json(run.metrics) for run in runs(seeds)]
-    found = {key: spread([each[key] for each in metrics]) for key in ("val_accuracy", "val_loss") if key in metrics[0]}
+    found = {
+        key: spread([each[key] for each in metrics], share="accuracy" in key)
+        for key in ("val_accuracy", "val_loss")
+        if key in metrics[0]
+    }
     _keep(seeds, found)
     return found
 
@@ -95,7 +105,9 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
 def evaluate_seeds(seeds, *, progress=None, **options):
     """Return [(seed, `Evaluation`)] and {metric: `Spread`}; options are those of `evaluate`."""
     found = [(int(run.name.removeprefix("seed")), evaluate(run, progress=progress, **options)) for run in runs(seeds)]
-    spreads = {key: spread([one.metrics[key] for _, one in found]) for key in ("accuracy", "loss")}
+    spreads = {
+        key: spread([one.metrics[key] for _, one in found], share=key == "accuracy") for key in ("accuracy", "loss")
+    }
     if not options.get("data_path") and options.get("split", "test") == "test":
         _keep(seeds, spreads)
     return found, spreads

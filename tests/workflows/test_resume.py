@@ -240,7 +240,39 @@ def test_force_goes_on_with_a_changed_recipe(half):
 def test_force_cannot_give_the_weights_to_another_network(half):
     with pytest.raises(CheckpointError, match="model"):
         resume(half, recipe=recipe.load(half.recipe, ("model.width=16",)), force=True)
-    assert checkpoint.found(half.checkpoints)
+    resume(half)  # nothing was changed
+
+
+def test_a_run_that_another_process_has_just_finished_is_left_alone(half):
+    half.model.write_bytes(b"finished meanwhile")
+    with pytest.raises(RunError, match="finished already"):
+        resume(half)
+    assert half.model.read_bytes() == b"finished meanwhile"
+
+
+def test_fewer_epochs_than_are_done_end_the_run(half):
+    resume(half, recipe=recipe.load(half.recipe, ("epochs=1",)), force=True)
+    assert len(learned(half)) == 2
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_damaged_environment_stops_no_run(half, kcnn, content):
+    half.environment.unlink()
+    if content:
+        half.environment.write_text(content)
+    assert kcnn("fit", "--resume", half.path)[0] == 0
+
+
+def test_an_interruption_while_the_model_is_saved_tells_how_to_go_on(tmp_path, whole, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kcnn.workflows.fit.save", interrupt)
+    run, error = stopped(tmp_path, At(kill), error=Interrupted)
+    assert run.resume_command in str(error)
+    monkeypatch.undo()
+    resume(run)
+    assert_same(run, whole)
 
 
 def test_other_data_is_refused(tmp_path):
@@ -294,7 +326,9 @@ def test_a_run_is_trained_by_one_process_at_a_time(half):
     ("arguments", "message"),
     [
         (["--resume", "nowhere"], "is not a run"),
-        (["--resume", "x", "--name", "y"], "leave --name out"),
+        (["--resume", ""], "names no run"),
+        (["--resume", "x", "--name", "y"], "leave --name and --out out"),
+        (["--resume", "x", "--out", "y"], "leave --name and --out out"),
         (["smoke", "--resume", "x"], "takes the recipe from the run"),
         (["smoke", "--force"], "belongs to --resume"),
     ],

@@ -24,6 +24,11 @@ def test_the_interval_is_students():
     assert found.low == pytest.approx(4 - 4.302653 * 2 / 3**0.5, rel=1e-6)
 
 
+def test_the_interval_of_a_share_stays_one():
+    found = spread([0.9, 1.0], share=True)
+    assert (found.low, found.high) == (pytest.approx(0.95 - 12.7062 * 0.05, rel=1e-4), 1.0)
+
+
 def test_the_interval_covers_the_mean_as_often_as_it_says():
     rng = np.random.default_rng(0)
     found = [spread(rng.normal(5, 2, 3)) for _ in range(4000)]
