@@ -340,7 +340,7 @@ def draw(found, path):
     """Draw losses and gradient norms of each backend, and how far they and the weights are apart."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 7.2), layout="constrained")
+    figure = Figure(figsize=(12, 9), layout="constrained")
     (losses, gradients), (apart, weights) = figure.subplots(2, 2)
     steps = [row["step"] for row in found.rows]
     reference, *others = found.backends
@@ -371,6 +371,7 @@ def draw(found, path):
     for check in found.checks[-2:]:
         end = len(steps) if "same weights" in check.name else FIRST_STEPS
         apart.plot(steps[:end], [check.tolerance] * len(steps[:end]), color="grey", linewidth=3, alpha=0.5)
+    columns = {losses: len(found.backends), gradients: len(found.backends), apart: len(others), weights: len(others)}
     titles = {
         losses: "loss",
         gradients: "gradient norm",
@@ -382,7 +383,7 @@ def draw(found, path):
         axes.set_xlabel("step")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns[axes])
     for axes in (apart, weights):
         axes.set_yscale("log")
     figure.suptitle(f"{found.recipe}: {'every tolerance holds' if found.holds else 'A TOLERANCE DOES NOT HOLD'}")
