@@ -24,7 +24,7 @@ def command(recipe, data, settings, epochs, seed, seeds, out, name, resume, forc
     """Train RECIPE: the path of a recipe, or the name of one that comes with kcnn.
 
     Without a recipe it trains `digits`, or with --data `folder`. What it makes lies in saved_models/<run>/. A run that
-    was stopped, even by a power cut, goes on with --resume and ends as if nothing had happened.
+    was stopped, even by kill -9, goes on with --resume and ends as if nothing had happened.
     """
     from kcnn import recipe as recipes
     from kcnn.run import DEFAULT_PARENT
