@@ -181,7 +181,7 @@ def test_it_holds_for_every_model_and_every_recipe(images, tmp_path):
         data = None if name in ("digits", "smoke") else str(images)
         jobs[f"recipe {name}"] = (recipe.load(name, settings, data=data), 3)
     for result in parity.parity(jobs, out=tmp_path):
-        # Plain networks of 56 layers and more part within two steps; each step by itself is still the same.
-        own_run = result.recipe.startswith("plain")
-        checks = [check for check in result.checks if not (own_run and check.name.startswith("losses"))]
+        # Without shortcuts 56 layers and more amplify rounding beyond the losses' tolerances (docs/parity.md).
+        plain = result.recipe.startswith("plain")
+        checks = [check for check in result.checks if not (plain and check.name.startswith("loss"))]
         assert all(check.holds for check in checks), (result.recipe, checks)
