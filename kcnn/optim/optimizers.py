@@ -129,11 +129,7 @@ def _build(
 
 def _decaying(base, l2, decay_norm_and_bias):
     class Decaying(base):
-        """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables.
-
-        Adam's epsilon is that of the paper's Algorithm 1 and of PyTorch. Keras means the paper's "epsilon hat" by it,
-        which in the first step is 32 times as large beside the second moment.
-        """
+        """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables."""
 
         def _use_weight_decay(self, variable):
             return decay_norm_and_bias or len(variable.shape) > 1
@@ -147,6 +143,9 @@ def _decaying(base, l2, decay_norm_and_bias):
             if not hasattr(self, "beta_2") or not hasattr(self, "epsilon"):
                 super()._backend_update_step(grads, trainable_variables, learning_rate)
                 return
+            # Adam's epsilon is that of the paper's Algorithm 1 and of PyTorch; Keras's update takes the paper's
+            # "epsilon hat", which in the first step is 32 times as large beside the second moment. A tensor of this
+            # trace must not outlive the step, so the number is put back.
             epsilon, step = self.epsilon, ops.cast(self.iterations + 1, "float32")
             self.epsilon = epsilon * ops.sqrt(1 - ops.power(ops.cast(self.beta_2, "float32"), step))
             try:

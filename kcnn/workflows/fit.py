@@ -113,7 +113,7 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda:
 
     `restored` is called once the checkpoint has been taken, so that one that does not fit changes nothing.
     """
-    if recipe.run.deterministic:
+    if recipe.run.deterministic:  # for callers of the library; the command line did so before Keras was imported
         backend.make_deterministic(keras.config.backend())
     training = assemble(recipe, dataset)
     run.write_json(run.labels, dataset.class_names)
