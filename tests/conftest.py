@@ -3,12 +3,17 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from kcnn import backend
 
 CHOICE = backend.select()
+
+# What a test caches, in this process or in a child, does not stay.
+CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
+os.environ["KCNN_CACHE"] = CACHE.name
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "kcnn"
 LEVELS = {
     "errors": 0,
     "registry": 1,
+    "cache": 1,
     "backend": 2,
     "recipe": 3,
     "run": 3,
@@ -34,7 +35,7 @@ LEVELS = {
     "cli": 9,
     "__main__": 10,
 }
-KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "checkpoint", "data", "cli")
+KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "checkpoint", "cache", "data", "cli")
 FRAMEWORKS = {"tensorflow", "torch", "jax"}
 
 
