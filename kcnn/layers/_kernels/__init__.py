@@ -1,0 +1,17 @@
+"""What each framework has a kernel for, and Keras spells out or copies for: one file a framework, the same functions.
+
+`conv(x, kernel, bias, strides, same)` convolves `x` (B, H, W, C) with `kernel` (h, w, C, F) and adds `bias` (F,) or
+None; without `same` nothing is padded.
+`batch_norm(x, scale, offset, epsilon)` returns the normalised `x` (B, H, W, C), in its dtype, and the float32 mean
+and variance (C,) of each channel, the variance that of the population.
+`max_pool(x, size, strides)` returns the largest of each window of `x` (B, H, W, C), which is not padded.
+"""
+
+import importlib
+
+import keras
+
+
+def kernels():
+    """Return the module of the framework that Keras runs on."""
+    return importlib.import_module(f"{__name__}.{keras.config.backend()}")

@@ -1,0 +1,32 @@
+"""Max pooling for training, without copies."""
+
+import keras
+
+from kcnn.layers._kernels import kernels
+
+
+class FastMaxPooling2D(keras.layers.Layer):
+    """Does what a stock `MaxPooling2D` does to feature maps (B, H, W, C).
+
+    Args:
+        pool: The stock layer.
+    """
+
+    def __init__(self, pool, **kwargs):
+        super().__init__(name=pool.name, dtype=pool.dtype_policy, **kwargs)
+        self.pool = pool
+
+    @staticmethod
+    def serves(layer):
+        """Whether a layer is one in whose place this one can stand."""
+        return (
+            type(layer) is keras.layers.MaxPooling2D
+            and layer.padding == "valid"
+            and layer.data_format == "channels_last"
+        )
+
+    def call(self, x):
+        return kernels().max_pool(x, self.pool.pool_size, self.pool.strides)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(self.pool.compute_output_shape(x.shape), dtype=self.compute_dtype)
