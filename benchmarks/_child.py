@@ -31,9 +31,7 @@ def main(network, precision, module, *keywords):
     answers.write(json.dumps({"import": imported - start, "first_step": first - imported}) + "\n")
     for line in sys.stdin:
         steps = int(line)
-        start = time.perf_counter()
-        train(steps)
-        seconds = time.perf_counter() - start
+        _, seconds = train(steps)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         answers.write(json.dumps({"images_per_second": steps * BATCH_SIZE / seconds, "peak_mib": peak}) + "\n")
 

@@ -1,5 +1,6 @@
 """Plain JAX as an expert would write it: one jitted step with donated buffers, channels last."""
 
+import time
 from functools import partial
 
 import jax
@@ -111,7 +112,7 @@ def augment(images, key):
 
 
 def trainer(network, precision, images, labels, batch_size, compiled=True):
-    """Return a function that trains on the next `steps` batches."""
+    """Return a function that trains on the next `steps` batches and returns their mean loss, and the seconds."""
     dtype = jnp.bfloat16 if precision == "mixed_bfloat16" else jnp.float32
     model = {"simple_cnn": SimpleCNN, "resnet20": ResNet20}[network]()
     generator = np.random.default_rng(0)
@@ -152,12 +153,14 @@ def trainer(network, precision, images, labels, batch_size, compiled=True):
     labels = labels.astype("int32")
 
     def train(steps):
+        start = time.perf_counter()
         state[0] = (*state[0][:4], jnp.float32(0), jnp.int32(0))
         for _ in range(steps):
             if len(order[0]) < batch_size:
                 order[0] = generator.permutation(len(images))
             rows, order[0] = order[0][:batch_size], order[0][batch_size:]
             state[0] = step(state[0], images[rows], labels[rows])
-        return float(state[0][4]) / steps, float(state[0][5]) / (steps * batch_size)
+        mean_loss = float(state[0][4]) / steps
+        return mean_loss, time.perf_counter() - start
 
     return train

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kcnn.layers._kernels import kernels
+from kcnn.kernels import kernels
 
 
 class FastConv2D(keras.layers.Layer):

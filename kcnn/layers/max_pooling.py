@@ -2,7 +2,7 @@
 
 import keras
 
-from kcnn.layers._kernels import kernels
+from kcnn.kernels import kernels
 
 
 class FastMaxPooling2D(keras.layers.Layer):

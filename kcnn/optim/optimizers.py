@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kcnn.kernels import kernels
+
 
 def adam(
     *,
@@ -135,22 +137,48 @@ def _decaying(base, l2, decay_norm_and_bias):
             return decay_norm_and_bias or len(variable.shape) > 1
 
         def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            step = ops.cast(self.iterations + 1, "float32")
+            if isinstance(self, keras.optimizers.Adam) and kernels().adam:
+                for decays in (True, False):
+                    self._fused_adam(decays, grads, trainable_variables, step, learning_rate)
+                return
             if l2:
                 grads = [
                     grad + l2 * ops.convert_to_tensor(variable) if self._use_weight_decay(variable) else grad
                     for grad, variable in zip(grads, trainable_variables, strict=True)
                 ]
-            if not hasattr(self, "beta_2") or not hasattr(self, "epsilon"):
+            if not isinstance(self, keras.optimizers.Adam):
                 super()._backend_update_step(grads, trainable_variables, learning_rate)
                 return
             # Adam's epsilon is that of the paper's Algorithm 1 and of PyTorch; Keras's update takes the paper's
             # "epsilon hat", which in the first step is 32 times as large beside the second moment. A tensor of this
             # trace must not outlive the step, so the number is put back.
-            epsilon, step = self.epsilon, ops.cast(self.iterations + 1, "float32")
+            epsilon = self.epsilon
             self.epsilon = epsilon * ops.sqrt(1 - ops.power(ops.cast(self.beta_2, "float32"), step))
             try:
                 super()._backend_update_step(grads, trainable_variables, learning_rate)
             finally:
                 self.epsilon = epsilon
+
+        def _fused_adam(self, decays, grads, trainable_variables, step, learning_rate):
+            """Update the variables that L2 decays, or the others, in the framework's own kernel."""
+            pairs = zip(grads, trainable_variables, strict=True)
+            chosen = [(grad, variable) for grad, variable in pairs if self._use_weight_decay(variable) == decays]
+            if not chosen:
+                return
+            grads, variables = zip(*chosen, strict=True)
+            places = [self._get_variable_index(variable) for variable in variables]
+            kernels().adam(
+                list(variables),
+                list(grads),
+                [self._momentums[place] for place in places],
+                [self._velocities[place] for place in places],
+                step,
+                ops.cast(learning_rate, "float32"),
+                self.beta_1,
+                self.beta_2,
+                self.epsilon,
+                l2 if decays else 0.0,
+            )
 
     return Decaying

@@ -21,3 +21,18 @@ def batch_norm(x, scale, offset, epsilon):
 
 def max_pool(x, size, strides):
     return tf.nn.max_pool2d(x, size, strides, "VALID")
+
+
+def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2):
+    powers = tf.pow(beta_1, step), tf.pow(beta_2, step)
+    # The kernel's epsilon is the paper's "epsilon hat".
+    epsilon = epsilon * tf.sqrt(1 - powers[1])
+    for variable, gradient, m, v in zip(variables, gradients, momentums, velocities, strict=True):
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable), m=_handle(m), v=_handle(v), beta1_power=powers[0], beta2_power=powers[1], lr=rate,
+            beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient + l2 * variable.value if l2 else gradient,
+        )  # fmt: skip
+
+
+def _handle(variable):
+    return variable.value.handle

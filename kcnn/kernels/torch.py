@@ -29,3 +29,12 @@ def _first(x):
 
 def _last(x):
     return x.permute(0, 2, 3, 1)
+
+
+def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2):
+    steps = [step] * len(variables)
+    values, momentums, velocities = ([each.value for each in group] for group in (variables, momentums, velocities))
+    torch._fused_adam_(
+        values, gradients, momentums, velocities, [], steps, lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=l2,
+        eps=epsilon, amsgrad=False, maximize=False,
+    )  # fmt: skip
