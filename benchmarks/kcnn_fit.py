@@ -34,7 +34,7 @@ def trainer(network, precision, images, labels, batch_size, overrides=()):
 
     def train(steps):
         logs = training.model.fit(
-            training.batches.iterate(state["step"]),
+            training.feed(state["step"]),
             steps_per_epoch=steps,
             callbacks=[*own, clock],
             shuffle=False,

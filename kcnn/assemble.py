@@ -16,6 +16,7 @@ from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
 from kcnn.errors import RecipeError
 from kcnn.initial import initialize
+from kcnn.kernels import kernels
 from kcnn.layers.dropout import PositionalDropout
 from kcnn.layers.faster import faster
 from kcnn.optim.schedules import LearningRateTable
@@ -39,6 +40,10 @@ class Training:
     batches: TrainingBatches
     validation: "ValidationSequence | None"
     rates: np.ndarray
+
+    def feed(self, start=0):
+        """Return what `model.fit` takes the batches from number `start` to the last from."""
+        return kernels().feed(self.batches, start)
 
     def learning_rate(self, step):
         """Return the learning rate used at `step`, counted from 0 over the whole training."""

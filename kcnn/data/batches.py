@@ -15,13 +15,18 @@ PREFETCH = 16  # batches decoded ahead of the training, where images come from t
 class _Batches:
     """What both kinds of batches share: `len(self)`, `self[number]`, and iteration from any number."""
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether no image has to be decoded for a batch."""
+        return isinstance(self.split.images, np.ndarray)
+
     def iterate(self, start: int = 0) -> Iterator[tuple]:
         """Yield the batches from number `start` to the last; images on disk are decoded ahead by threads.
 
         Raises:
             DataError: If images come from the disk and grain is not installed.
         """
-        if isinstance(self.split.images, np.ndarray):
+        if self.in_memory:
             return (self[number] for number in range(start, len(self)))
         if start >= len(self):
             return iter(())

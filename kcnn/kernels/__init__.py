@@ -8,6 +8,7 @@ and variance (C,) of each channel, the variance that of the population.
 `adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2)` updates Keras variables in
 place, as Algorithm 1 of Kingma & Ba (2015), with `l2 * variable` added to each gradient; `step` counts from 1. It is
 None where the framework has no such kernel.
+`feed(batches, start)` returns what `fit` takes the training batches from number `start` on from.
 """
 
 import importlib

@@ -25,3 +25,7 @@ def max_pool(x, size, strides):
 
 
 adam = None  # what Keras spells out is compiled to one loop
+
+
+def feed(batches, start):
+    return batches.iterate(start)

@@ -38,3 +38,7 @@ def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2
         values, gradients, momentums, velocities, [], steps, lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=l2,
         eps=epsilon, amsgrad=False, maximize=False,
     )  # fmt: skip
+
+
+def feed(batches, start):
+    return batches.iterate(start)

@@ -166,7 +166,7 @@ def _fit(training, watching, step, epochs):
         if first >= last:  # nothing is left, or with --force fewer epochs than are done
             continue
         training.model.fit(
-            training.batches.iterate((first + 1) * steps - count),
+            training.feed((first + 1) * steps - count),
             steps_per_epoch=count,
             initial_epoch=first,
             epochs=last,
