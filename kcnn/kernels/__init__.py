@@ -2,8 +2,8 @@
 
 `conv(x, kernel, bias, strides, same)` convolves `x` (B, H, W, C) with `kernel` (h, w, C, F) and adds `bias` (F,) or
 None; without `same` nothing is padded.
-`batch_norm(x, scale, offset, epsilon)` returns the normalised `x` (B, H, W, C), in its dtype, and the float32 mean
-and variance (C,) of each channel, the variance that of the population.
+`batch_norm(x, scale, offset, epsilon, relu)` returns the normalised `x` (B, H, W, C), in its dtype and with what is
+negative cut off if `relu`, and the float32 mean and variance (C,) of each channel, the variance that of the population.
 `max_pool(x, size, strides)` returns the largest of each window of `x` (B, H, W, C), which is not padded.
 `adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2)` updates Keras variables in
 place, as Algorithm 1 of Kingma & Ba (2015), with `l2 * variable` added to each gradient; `step` counts from 1. It is

@@ -11,12 +11,13 @@ def conv(x, kernel, bias, strides, same):
     return x if bias is None else x + bias
 
 
-def batch_norm(x, scale, offset, epsilon):
+def batch_norm(x, scale, offset, epsilon, relu):
     wide = x.astype(jnp.float32)
     mean = wide.mean((0, 1, 2))
     centred = wide - mean
     variance = jnp.square(centred).mean((0, 1, 2))
     y = centred * (scale * jax.lax.rsqrt(variance + epsilon)) + offset
+    y = jax.nn.relu(y) if relu else y
     return y.astype(x.dtype), mean, variance
 
 

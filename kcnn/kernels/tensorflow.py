@@ -8,7 +8,7 @@ def conv(x, kernel, bias, strides, same):
     return x if bias is None else tf.nn.bias_add(x, bias)
 
 
-def batch_norm(x, scale, offset, epsilon):
+def batch_norm(x, scale, offset, epsilon, relu):
     unused = tf.zeros_like(scale)
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x, scale=scale, offset=offset, mean=unused, variance=unused, epsilon=epsilon,
@@ -16,7 +16,7 @@ def batch_norm(x, scale, offset, epsilon):
     )  # fmt: skip
     # The kernel divides by one less than there are numbers.
     count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
-    return y, mean, variance * ((count - 1) / count)
+    return tf.nn.relu(y) if relu else y, mean, variance * ((count - 1) / count)
 
 
 def max_pool(x, size, strides):

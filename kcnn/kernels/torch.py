@@ -11,9 +11,11 @@ def conv(x, kernel, bias, strides, same):
     return _last(functional.conv2d(_first(x), kernel, bias, strides, padding))
 
 
-def batch_norm(x, scale, offset, epsilon):
+def batch_norm(x, scale, offset, epsilon, relu):
     mean, variance = torch.zeros_like(scale), torch.zeros_like(scale)
     y = functional.batch_norm(_first(x), mean, variance, scale, offset, True, 1.0, epsilon)
+    if relu:
+        y = y.relu_()
     # The kernel divides by one less than there are numbers.
     count = x.numel() // x.shape[-1]
     return _last(y), mean, variance * ((count - 1) / count)

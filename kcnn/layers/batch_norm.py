@@ -13,12 +13,14 @@ class FusedBatchNormalization(keras.layers.Layer):
         norm: The stock layer, built, with its channels last.
         bias: Bias (C,) of the convolution in front, which then leaves it out: it moves the mean and nothing else, and
             its gradient is zero, which the sums over a batch give only to rounding.
+        relu: Whether to do the work of a rectifier behind it too.
     """
 
-    def __init__(self, norm, bias=None, **kwargs):
+    def __init__(self, norm, bias=None, *, relu=False, **kwargs):
         super().__init__(name=norm.name, dtype=norm.dtype_policy, **kwargs)
         self.norm = norm
         self.bias = bias
+        self.relu = relu
 
     @staticmethod
     def serves(layer):
@@ -30,13 +32,14 @@ class FusedBatchNormalization(keras.layers.Layer):
     def call(self, x, training=False):
         norm = self.norm
         if not training or not norm.trainable:
-            return norm(x, training=False)
+            y = norm(x, training=False)
+            return ops.relu(y) if self.relu else y
         channels = x.shape[-1]
         scale = ops.convert_to_tensor(norm.gamma) if norm.scale else ops.ones(channels)
         offset = ops.convert_to_tensor(norm.beta) if norm.center else ops.zeros(channels)
         if self.bias is not None:
             offset = offset + 0.0 * self.bias  # a gradient of zero instead of none
-        y, mean, variance = kernels().batch_norm(x, scale, offset, norm.epsilon)
+        y, mean, variance = kernels().batch_norm(x, scale, offset, norm.epsilon, self.relu)
         if self.bias is not None:
             mean = mean + self.bias
         kept = norm.momentum

@@ -14,18 +14,22 @@ def faster(network):
     Args:
         network: A functional model of stock layers, whose variables its twins share.
     """
+    behind = dict(followed_by(network))
     found = {}
-    for layer, behind in followed_by(network):
-        if FastConv2D.serves(layer) and layer.use_bias and behind and FusedBatchNormalization.serves(behind):
-            found[layer.name] = FastConv2D(layer, behind)
-            found[behind.name] = FusedBatchNormalization(behind, layer.bias)
-        elif FastConv2D.serves(layer):
-            found[layer.name] = FastConv2D(layer)
+    for layer, after in behind.items():
+        if FastConv2D.serves(layer):
+            norm = after if layer.use_bias and after and FusedBatchNormalization.serves(after) else None
+            found[layer.name] = FastConv2D(layer, norm)
+            if norm:
+                found[norm.name] = FusedBatchNormalization(norm, layer.bias)
         elif FusedBatchNormalization.serves(layer):
-            found.setdefault(layer.name, FusedBatchNormalization(layer))
-        elif is_relu(layer) and behind and FastMaxPooling2D.serves(behind):
+            twin = found.setdefault(layer.name, FusedBatchNormalization(layer))
+            if after and is_relu(after) and not (behind[after] and FastMaxPooling2D.serves(behind[after])):
+                twin.relu = True
+                found[after.name] = layers.Identity(name=after.name)
+        elif is_relu(layer) and after and FastMaxPooling2D.serves(after):
             # The larger of two numbers is the same before and after, and there is less to cut off afterwards.
-            found[layer.name], found[behind.name] = FastMaxPooling2D(behind), layer
+            found[layer.name], found[after.name] = FastMaxPooling2D(after), layer
         elif FastMaxPooling2D.serves(layer):
             found.setdefault(layer.name, FastMaxPooling2D(layer))
     return found
