@@ -26,7 +26,7 @@ def faster(network):
             twin = found.setdefault(layer.name, FusedBatchNormalization(layer))
             if after and is_relu(after) and not (behind[after] and FastMaxPooling2D.serves(behind[after])):
                 twin.relu = True
-                found[after.name] = layers.Identity(name=after.name)
+                found[after.name] = layers.Identity(name=after.name, dtype=after.dtype_policy)
         elif is_relu(layer) and after and FastMaxPooling2D.serves(after):
             # The larger of two numbers is the same before and after, and there is less to cut off afterwards.
             found[layer.name], found[after.name] = FastMaxPooling2D(after), layer
