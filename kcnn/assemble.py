@@ -17,6 +17,7 @@ from kcnn.data.batches import EvaluationBatches, TrainingBatches
 from kcnn.errors import RecipeError
 from kcnn.initial import initialize
 from kcnn.kernels import kernels
+from kcnn.layers.direct import DirectModel
 from kcnn.layers.dropout import PositionalDropout
 from kcnn.layers.faster import faster
 from kcnn.optim.schedules import LearningRateTable
@@ -170,7 +171,7 @@ def training_graph(network, augmentations, seed):
 
     # What keras.models.clone_model does, but with a second input beside the network's own.
     logits = network._run_through_graph([x], operation_fn=stand_in, call_fn=call)
-    return keras.Model({"pixels": pixels, "position": position}, logits, name=f"{network.name}_training")
+    return DirectModel({"pixels": pixels, "position": position}, logits, name=f"{network.name}_training")
 
 
 def _to_float(x):

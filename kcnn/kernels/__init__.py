@@ -1,5 +1,6 @@
 """What each framework has a kernel for, and Keras spells out or copies for: one file a framework, the same functions.
 
+`DIRECT` says whether the Python of a layer runs at each step, and not only when a step is compiled.
 `conv(x, kernel, bias, strides, same)` convolves `x` (B, H, W, C) with `kernel` (h, w, C, F) and adds `bias` (F,) or
 None; without `same` nothing is padded.
 `batch_norm(x, scale, offset, epsilon, relu)` returns the normalised `x` (B, H, W, C), in its dtype and with what is

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+DIRECT = False
+
 
 def conv(x, kernel, bias, strides, same):
     x = jax.lax.conv_general_dilated(

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+DIRECT = False
+
 
 def conv(x, kernel, bias, strides, same):
     x = tf.nn.conv2d(x, kernel, strides, "SAME" if same else "VALID")

@@ -34,6 +34,7 @@ class FusedBatchNormalization(keras.layers.Layer):
         if not training or not norm.trainable:
             y = norm(x, training=False)
             return ops.relu(y) if self.relu else y
+        x = ops.cast(x, self.compute_dtype)
         channels = x.shape[-1]
         scale = ops.convert_to_tensor(norm.gamma) if norm.scale else ops.ones(channels)
         offset = ops.convert_to_tensor(norm.beta) if norm.center else ops.zeros(channels)

@@ -41,9 +41,9 @@ class FastConv2D(keras.layers.Layer):
         if not training:
             return conv(x)
         biased = conv.use_bias and not (self.norm is not None and self.norm.trainable)
-        bias = ops.convert_to_tensor(conv.bias) if biased else None
-        kernel = ops.convert_to_tensor(conv.kernel)
-        return kernels().conv(x, kernel, bias, conv.strides, conv.padding == "same")
+        bias = ops.cast(conv.bias, self.compute_dtype) if biased else None
+        kernel = ops.cast(conv.kernel, self.compute_dtype)
+        return kernels().conv(ops.cast(x, self.compute_dtype), kernel, bias, conv.strides, conv.padding == "same")
 
     def compute_output_spec(self, x, training=False):
         return keras.KerasTensor(self.conv.compute_output_shape(x.shape), dtype=self.compute_dtype)
