@@ -5,12 +5,14 @@ import importlib.metadata
 import os
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, ClassVar
 
+from kcnn import compiled
 from kcnn.errors import BackendError
 from kcnn.registry import did_you_mean
 
@@ -87,6 +89,10 @@ def select(name: str | None = None, device: str | None = None) -> Choice:
     os.environ["KERAS_BACKEND"] = choice.name
     if not any(isinstance(finder, _OthersLeftOut) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OthersLeftOut())
+    if choice.name == "jax":
+        os.environ.update(compiled.variables())
+        # A cache that cannot be read or written costs time alone.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if choice.name == "tensorflow" and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         _import_tensorflow_quietly()
     return choice
