@@ -16,6 +16,10 @@ from kcnn.errors import KcnnError, UsageError
 # ---------------------------------------------------------------- the parent's side
 
 
+class EndedEarlyError(KcnnError):
+    """A child process that is no longer there."""
+
+
 class Child:
     """A process that runs a module's `serve` on one backend, from entering the block to leaving it.
 
@@ -67,13 +71,14 @@ class Child:
         """Return the answer to the oldest request that has none.
 
         Raises:
-            UsageError, KcnnError: What the process could not do, or that it ended.
+            UsageError, KcnnError: What the process could not do.
+            EndedEarlyError: It ended.
         """
         line = self.process.stdout.readline()
         if not line:
             ended = f"exit status {self.process.wait()}"
             lines = self.errors.read_text(errors="replace").strip().splitlines() or [ended]
-            raise KcnnError(f"{self.name}: the process ended early: {lines[-1]}")
+            raise EndedEarlyError(f"{self.name}: the process ended early: {lines[-1]}")
         found = json.loads(line)
         if "error" in found:
             kind = UsageError if found["exit_code"] == UsageError.exit_code else KcnnError
