@@ -11,8 +11,8 @@ from kcnn import cache
 
 LIMIT = 2**30  # bytes; cifar10_simple_cnn takes 0.5 MB
 ZSTD = b"\x28\xb5\x2f\xfd"  # how an entry begins where JAX found a compressor other than zlib
-# A variable with which users have decided about JAX's cache themselves.
-DECIDED = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE", "JAX_COMPILATION_CACHE_MAX_SIZE")
+# With one of these users have decided themselves; JAX_ENABLE_COMPILATION_CACHE=false goes without the cache.
+DECIDED = ("JAX_COMPILATION_CACHE_DIR", "JAX_COMPILATION_CACHE_MAX_SIZE")
 
 
 def variables() -> dict[str, str]:

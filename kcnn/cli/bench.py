@@ -59,7 +59,7 @@ def _show(found):
     from kcnn.workflows.auto import duration
 
     recipe = found.recipe
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for header in ("backend", "precision", "import", "compile", "step ms", "images/s", "eval/s", "MiB", "total"):
         table.add_column(header, justify="left" if header in ("backend", "precision") else "right", no_wrap=True)
     for speed in found.speeds:
@@ -76,13 +76,15 @@ def _show(found):
             duration(speed.whole(recipe, found.train, found.validation)),
         )
     screen = Console(highlight=False, markup=False)
-    screen.print(table)
-    screen.print(
-        f"Seconds to import and compile; steps of {recipe.batch_size} images, medians of {found.rounds} rounds ± half "
-        f"of their range; total: {recipe.epochs} epochs of {found.train:,} images. "
-        f"{found.machine['processor']}, {found.machine['cores']} cores."
-    )
-    for name, reason in found.failures.items():
-        screen.print(f"Failed: {name}: {reason}")
-    first = found.speeds[0]
-    screen.print(f"First: {first.backend} at {first.precision.removeprefix('mixed_')}.")
+    with screen.capture() as shown:  # rich itself would end with exit code 1 where the reader has gone
+        screen.print(table)
+        screen.print(
+            f"Seconds to import and compile; steps of {recipe.batch_size} images, medians of {found.rounds} rounds ± "
+            f"half of their range; total: {recipe.epochs} epochs of {found.train:,} images. "
+            f"{found.machine['processor']}, {found.machine['cores']} cores."
+        )
+        for name, reason in found.failures.items():
+            screen.print(f"Failed: {name}: {reason}")
+        first = found.speeds[0]
+        screen.print(f"First: {first.backend} at {first.precision.removeprefix('mixed_')}.")
+    click.echo(shown.get(), nl=False)

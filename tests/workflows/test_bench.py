@@ -36,7 +36,7 @@ def speed(name, rate=100.0, **changes):
         "rest_seconds": 0.5,
         "memory": 500.0,
     }
-    return _measured.Speed(name, "float32", **numbers | changes)
+    return _measured.Speed(backend=name, **{"precision": "float32"} | numbers | changes)
 
 
 @pytest.fixture
@@ -180,6 +180,27 @@ def test_auto_with_resume_is_the_backend_of_the_run(kcnn, tmp_path, backend_name
     code, _, err = kcnn("fit", "--resume", run.path, "--backend", "auto")
     assert code == 0
     assert "auto" not in err
+
+
+def test_the_table_fits_and_says_what_is_first(kcnn, monkeypatch):
+    from kcnn.environment import machine
+    from kcnn.workflows import bench as module
+
+    speeds = [
+        speed("tensorflow", 1228.4, precision="mixed_bfloat16", memory=21156.0),
+        speed("jax", 303.0, step_seconds=0.0055, evaluated_per_second=None),
+    ]
+    loaded = recipe.load("digits")
+    found = module.Bench(loaded, machine(), 49007, 993, 20, 5, speeds, {"torch, float32": "torch: it broke"})
+    monkeypatch.setattr(module, "bench", lambda *args, **kwargs: found)
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = kcnn("bench", "digits")
+    assert code == 0
+    assert "…" not in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert "Failed: torch, float32: torch: it broke" in out
+    assert out.splitlines()[-1] == "First: tensorflow at bfloat16."
+    assert out.index("tensorflow") < out.index("jax")
 
 
 # ---------------------------------------------------------------- real measurements
