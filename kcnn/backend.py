@@ -5,17 +5,20 @@ import importlib.metadata
 import os
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, ClassVar
 
+from kcnn import compiled
 from kcnn.errors import BackendError
 from kcnn.registry import did_you_mean
 
 # In the order of preference when nobody chose: the speed of each on a CPU (docs/design.md, 15).
 BACKENDS = ("tensorflow", "torch", "jax")
+AUTO = "auto"  # with --backend: the one that finishes first, which only a verb that trains can find out
 
 # Older releases run code hidden in .keras files (CVE-2025-1550, CVE-2025-9905, CVE-2025-49655 and kin).
 OLDEST_SAFE_KERAS = (3, 15, 1)
@@ -59,6 +62,11 @@ def choose(name: str | None = None, reason: str = "asked for with --backend") ->
             "No framework is installed. Install one of them: "
             "pip install 'kcnn[jax]', 'kcnn[torch]' or 'kcnn[tensorflow]'."
         )
+    if choice.name == AUTO:
+        raise BackendError(
+            f"The backend 'auto' ({choice.reason}) is for `kcnn fit --backend auto`, which measures a recipe. "
+            f"Name one of: {', '.join(BACKENDS)}."
+        )
     if choice.name not in BACKENDS:
         hint = did_you_mean(choice.name, BACKENDS) or f" Expected one of: {', '.join(BACKENDS)}."
         raise BackendError(f"Unknown backend {choice.name!r} ({choice.reason}).{hint}")
@@ -70,23 +78,28 @@ def choose(name: str | None = None, reason: str = "asked for with --backend") ->
     return choice
 
 
-def select(name: str | None = None, device: str | None = None) -> Choice:
+def select(name: str | None = None, device: str | None = None, reason: str = "asked for with --backend") -> Choice:
     """Make a backend and a device those that Keras takes when it is first imported.
 
     Args:
         name: One of `BACKENDS`, or None to let `choose` decide.
         device: "cpu", "gpu", "gpu:N", or None for the framework's own choice.
+        reason: Why `name`, in words.
 
     Raises:
         BackendError: As `choose`; or Keras already runs on another backend; or the device is not of that form.
     """
-    choice = choose(name)
+    choice = choose(name, reason)
     if current() not in (None, choice.name):
         raise BackendError(f"Keras already runs on {current()!r}; start a new process for {choice.name!r}.")
     _select_device(device)
     os.environ["KERAS_BACKEND"] = choice.name
     if not any(isinstance(finder, _OthersLeftOut) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OthersLeftOut())
+    if choice.name == "jax":
+        os.environ.update(compiled.variables())
+        # A cache that cannot be read or written costs time alone.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if choice.name == "tensorflow" and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         _import_tensorflow_quietly()
     return choice

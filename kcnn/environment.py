@@ -45,6 +45,35 @@ def describe(backend_name: str, command: str | None = None, data: dict[str, Any]
     }
 
 
+def machine() -> dict[str, Any]:
+    """Return what decides how fast this machine is, as plain values, without importing a framework."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(_memory_bytes() / 2**30),
+        "accelerators": _accelerators(),
+        "variables": {
+            name: os.environ[name]
+            for name in (*THREAD_VARIABLES, "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
+            if name in os.environ
+        },
+    }
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 0
+
+
+def _accelerators() -> list[str]:
+    """Return the models of NVIDIA's GPUs, which their driver lists."""
+    facts = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for path in facts for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

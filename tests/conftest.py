@@ -9,11 +9,11 @@ import pytest
 
 from kcnn import backend
 
-CHOICE = backend.select()
-
 # What a test caches, in this process or in a child, does not stay.
 CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
 os.environ["KCNN_CACHE"] = CACHE.name
+
+CHOICE = backend.select()
 
 
 @pytest.fixture(scope="session")

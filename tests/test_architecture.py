@@ -15,7 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "kcnn"
 LEVELS = {
     "errors": 0,
     "registry": 1,
-    "cache": 1,
+    "cache": 0,
+    "compiled": 1,
     "backend": 2,
     "recipe": 3,
     "run": 3,
@@ -36,7 +37,19 @@ LEVELS = {
     "cli": 9,
     "__main__": 10,
 }
-KERAS_FREE = ("errors", "registry", "backend", "recipe", "run", "environment", "checkpoint", "cache", "data", "cli")
+KERAS_FREE = (
+    "errors",
+    "registry",
+    "backend",
+    "recipe",
+    "run",
+    "environment",
+    "checkpoint",
+    "cache",
+    "compiled",
+    "data",
+    "cli",
+)
 FRAMEWORKS = {"tensorflow", "torch", "jax"}
 
 

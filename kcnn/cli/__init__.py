@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
     "parity": "kcnn.cli.parity",
+    "bench": "kcnn.cli.bench",
     "models": "kcnn.cli.models",
     "recipes": "kcnn.cli.recipes",
     "datasets": "kcnn.cli.datasets",

@@ -27,10 +27,27 @@ data_option = click.option(
 
 def use_backend(name, device=None, *, deterministic=False):
     """Select the backend and device, saying on stderr which and why; return the backend's name."""
-    choice = backend_module.select(name, device)
+    return _selected(backend_module.select(name, device), device, deterministic, told=not name)
+
+
+def use_backend_for(recipe, name, device=None):
+    """Select the backend to train a recipe on, as `use_backend`; "auto" is the one that finishes it first."""
+    deterministic = recipe.run.deterministic
+    if name != backend_module.AUTO:
+        return use_backend(name, device, deterministic=deterministic)
+
+    from kcnn.cli._progress import counting
+    from kcnn.workflows.auto import auto
+
+    with counting() as progress:
+        name, reason = auto(recipe, device=device, progress=progress)
+    return _selected(backend_module.select(name, device, reason), device, deterministic, told=True)
+
+
+def _selected(choice, device, deterministic, told):
     if deterministic:
         backend_module.make_deterministic(choice.name)
-    if not name:
+    if told:
         click.echo(f"Backend: {choice.name} ({choice.reason})", err=True)
     backend_module.check_device(choice.name, device)
     return choice.name

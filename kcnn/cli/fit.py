@@ -2,7 +2,15 @@
 
 import click
 
-from kcnn.cli._options import backend_option, data_option, debug_option, device_option, json_option, use_backend
+from kcnn.backend import AUTO
+from kcnn.cli._options import (
+    data_option,
+    debug_option,
+    device_option,
+    json_option,
+    use_backend,
+    use_backend_for,
+)
 
 
 @click.command("fit")
@@ -16,7 +24,11 @@ from kcnn.cli._options import backend_option, data_option, debug_option, device_
 @click.option("--name", help="Name of the run; default: that of the recipe, numbered.")
 @click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
 @click.option("--force", is_flag=True, help="Resume although the recipe, the data or the backend differ.")
-@backend_option
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="tensorflow, torch, jax, or auto: what finishes first; default: KERAS_BACKEND, else one that is installed.",
+)
 @device_option
 @json_option
 @debug_option
@@ -38,7 +50,7 @@ def command(recipe, data, settings, epochs, seed, seeds, out, name, resume, forc
         return
     recipe = recipe or ("folder" if data else "digits")
     loaded = recipes.load(recipe, settings, data=data)
-    use_backend(backend, device, deterministic=loaded.run.deterministic)
+    use_backend_for(loaded, backend, device)
     where = {"out": out or DEFAULT_PARENT, "name": name, "stem": recipes.stem(recipe)}
     with _showing(loaded) as options:
         if seeds:
@@ -80,7 +92,7 @@ def _resume(path, settings, data, force, backend, device, as_json):
         return
     run = Run.open_unfinished(path)
     recipe = recipes.load(run.recipe, settings, data=data)
-    if backend is None:
+    if backend in (None, AUTO):
         backend = run.known_environment().get("backend")
     use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
@@ -100,7 +112,7 @@ def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
         raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
     plan = Run(seeds.path).read_json(seeds.plan)
     recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
-    if backend is None:
+    if backend in (None, AUTO):
         backend = seeds.run(plan["seeds"][0]).known_environment().get("backend")
     use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:

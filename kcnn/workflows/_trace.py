@@ -1,12 +1,12 @@
 """One backend's side of a parity comparison: a training that shows every step, driven through a pipe."""
 
 import hashlib
-import json
 import os
-import sys
-import tomllib
 
 import numpy as np
+
+from kcnn import backend
+from kcnn.workflows._child import Requests, begin
 
 LOGITS = 512  # held-out images whose logits are compared
 BATCH = 64  # of them at once, which takes less memory than a training step
@@ -155,18 +155,11 @@ def serve():
     Requests: {"recipe": TOML}; {"step": number}, with "state": path saving the state before it, or with "from": path
     taken from that state; {"logits": path}. "weights": path saves the weights after a request.
     """
-    from kcnn import backend
-
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a framework prints is no answer
-    sys.stdout = sys.stderr
+    requests = Requests()
     backend.select(os.environ["KERAS_BACKEND"])
-    from kcnn.errors import KcnnError
-
     trace = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
+    for request in requests:
+        with requests.errors_answered():
             if "recipe" in request:
                 trace = None  # before the next one takes its memory
                 trace, answer = _begin(request)
@@ -182,20 +175,13 @@ def serve():
                 answer = {}
             if "weights" in request:
                 np.savez(request["weights"], **trace.weights())
-        except KcnnError as error:
-            answer = {"error": str(error), "exit_code": error.exit_code}
-        answers.write(json.dumps(answer) + "\n")
+            requests.answer(answer)
 
 
 def _begin(request):
     from kcnn import data
-    from kcnn import recipe as recipes
 
-    recipe = recipes.validate(tomllib.loads(request["recipe"]))
-    if recipe.run.deterministic:
-        from kcnn import backend
-
-        backend.make_deterministic(os.environ["KERAS_BACKEND"])
+    recipe = begin(request["recipe"])
     dataset = data.load(recipe.data, recipe.seed)
     trace = Trace(recipe, dataset)
     return trace, {

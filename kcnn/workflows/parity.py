@@ -3,12 +3,7 @@
 import contextlib
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +11,9 @@ import numpy as np
 
 from kcnn import backend
 from kcnn import recipe as recipes
-from kcnn.errors import BackendError, KcnnError, UsageError
+from kcnn.errors import BackendError, UsageError
 from kcnn.run import atomic, write_text
+from kcnn.workflows._child import Child, ended_by_sigterm
 
 FIRST_STEPS = 20  # of runs on their own, whose losses have a tolerance; docs/parity.md says how they part
 LOGITS = {"float32": 1e-5, "mixed_float16": 1e-2, "mixed_bfloat16": 5e-2}  # of the largest logit, or of 1
@@ -121,7 +117,7 @@ def parity(jobs, *, backends=None, out="parity", progress=None):
     except OSError as error:
         raise UsageError(f"Cannot make the folder {out}: {error.strerror}.") from error
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_ended_by_sigterm())
+        stack.enter_context(ended_by_sigterm())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-parity-")))
         children = [stack.enter_context(_Child(name, folder)) for name in names]
         for name, (recipe, steps) in jobs.items():
@@ -130,23 +126,6 @@ def parity(jobs, *, backends=None, out="parity", progress=None):
             write_text(target / "parity.json", json.dumps(found.document(), indent=2) + "\n")
             draw(found, target / "parity.png")
             yield found
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm():
-    """Let SIGTERM raise `KeyboardInterrupt`, so that no child and no temporary folder stays behind."""
-
-    def stop(number, frame):
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _backends(names):
@@ -161,57 +140,13 @@ def _backends(names):
     return list(dict.fromkeys(names))
 
 
-class _Child:
-    """A process that runs `_trace.serve` on one backend."""
+class _Child(Child):
+    """A process that runs `_trace.serve` on one backend; arrays go through files."""
 
     def __init__(self, name, folder):
-        self.name = name
+        super().__init__("kcnn.workflows._trace", name, folder)
         self.arrays = folder / f"{name}.npz"
         self.state = folder / f"{name}_state.npz"
-        self.errors = folder / f"{name}.log"
-
-    def __enter__(self):
-        environment = {
-            **os.environ,
-            "KERAS_BACKEND": self.name,
-            # Three frameworks share one GPU, so that none may take all of its memory.
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        }
-        with self.errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "kcnn.workflows._trace"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=environment,
-            )
-        return self
-
-    def __exit__(self, *error):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        with contextlib.suppress(BrokenPipeError):  # what it was not there to read
-            self.process.stdin.close()
-
-    def ask(self, **request):
-        with contextlib.suppress(BrokenPipeError):  # the answer will tell
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            ended = f"it ended with exit status {self.process.wait()}"
-            lines = self.errors.read_text().strip().splitlines() or [ended]
-            raise KcnnError(f"{self.name} cannot be compared: {lines[-1]}")
-        found = json.loads(line)
-        if "error" in found:
-            kind = UsageError if found["exit_code"] == UsageError.exit_code else KcnnError
-            raise kind(f"{self.name}: {found['error']}")
-        return found
 
     def load(self):
         with np.load(self.arrays) as file:
