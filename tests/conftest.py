@@ -14,6 +14,7 @@ CHOICE = backend.select()
 # What a test caches, in this process or in a child, does not stay.
 CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
 os.environ["KCNN_CACHE"] = CACHE.name
+os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
 
 @pytest.fixture(scope="session")
