@@ -19,7 +19,8 @@ from kcnn.data.leaks import check_leaks
 from kcnn.data.listing import Listing
 
 FORMAT = 1  # of an entry; another number makes all entries anew
-SLAB = 2**28  # bytes of pixels that are held while an entry is written or copied
+SLAB = 2**28  # bytes of pixels that are decoded before they are written
+BLOCK = 2**24  # bytes of pixels that are read at once
 
 Progress = Callable[[int, int, str], None]
 
@@ -59,13 +60,7 @@ class Kept:
         rows = self.rows[split][chosen]
         if not in_memory:
             return KeptRows(_pixels(self.path), rows)
-        shape = _pixels(self.path).shape[1:]
-        copy = np.empty((len(rows), *shape), "uint8")
-        step = max(SLAB // int(np.prod(shape)), 1)
-        for start in range(0, len(rows), step):
-            # Mapped anew each time, so that what has been copied does not count as memory of this process.
-            copy[start : start + step] = _pixels(self.path)[rows[start : start + step]]
-        return copy
+        return _copy(self.path, rows)
 
     def bad_of(self, split: str) -> list[tuple[int, str]]:
         """Return (position, reason) of each image of a split that cannot be decoded."""
@@ -182,6 +177,21 @@ def _open(path, rows, shape, hashed):
 
 def _pixels(path):
     return np.asarray(np.load(path / "pixels.npy", mmap_mode="r", allow_pickle=False))
+
+
+def _copy(path, rows):
+    """Return the rows, which ascend, as an array of its own; mapped pages would count as memory a second time."""
+    count, *shape = _pixels(path).shape
+    copy = np.empty((len(rows), *shape), "uint8")
+    step = max(BLOCK // int(np.prod(shape)), 1)
+    with open(path / "pixels.npy", "rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        for start in range(0, count, step):
+            block = np.fromfile(file, "uint8", min(step, count - start) * int(np.prod(shape))).reshape(-1, *shape)
+            first, last = np.searchsorted(rows, (start, start + step))
+            np.take(block, rows[first:last] - start, axis=0, out=copy[first:last])
+    return copy
 
 
 def _mark_used(path):
