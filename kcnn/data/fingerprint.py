@@ -10,7 +10,7 @@ from kcnn.data import content
 from kcnn.data.decode import cores
 from kcnn.data.listing import Listing
 
-CHUNK = 512  # images between two reports of progress
+CHUNK = 256  # images that a thread reads before it reports
 DIGEST_BYTES = 24
 
 
@@ -42,12 +42,14 @@ def fingerprint(
 
 def digests(contents: Sequence, progress: Callable[[int], None] | None = None) -> Iterator[bytes]:
     """Yield the `digest` of each of `contents`, in order, read on all cores."""
+    starts = range(0, len(contents), CHUNK)
     with ThreadPoolExecutor(cores()) as pool:
-        for start in range(0, len(contents), CHUNK):
-            stop = min(start + CHUNK, len(contents))
-            yield from pool.map(digest, (contents[row] for row in range(start, stop)))
+        for start, found in zip(
+            starts, pool.map(lambda at: list(map(digest, contents[at : at + CHUNK])), starts), strict=True
+        ):
+            yield from found
             if progress:
-                progress(stop)
+                progress(min(start + CHUNK, len(contents)))
 
 
 def digest(item: str | bytes | content.Extent | np.ndarray) -> bytes:

@@ -171,13 +171,20 @@ def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept
     if bad:
         good = np.setdiff1d(good, [index for index, _ in bad])
         listing = listing.take(good)
-        pixels = None if pixels is None else pixels[good]
+        pixels = None if pixels is None else _moved_together(pixels, good)
     if kept:
         pixels = kept.images(split, good, in_memory)
     elif pixels is None:
         pixels = StreamedImages(listing, image_shape, resize)
     labels = np.array([index_of[label] for label in listing.labels], dtype="int32")
     return Split(pixels, labels, listing.names), bad
+
+
+def _moved_together(pixels, rows):
+    """Return the rows, which ascend, in the place of the first ones: a copy would need the memory twice."""
+    for position, row in enumerate(rows):
+        pixels[position] = pixels[row]
+    return pixels[: len(rows)]
 
 
 def _statistics(train, image_shape, config):
