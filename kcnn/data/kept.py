@@ -113,10 +113,10 @@ def keep(
     return found
 
 
-def check_leaks_once(listings: dict[str, Listing]) -> None:
+def check_leaks_once(listings: dict[str, Listing], progress: Progress | None = None) -> None:
     """Do what `check_leaks` does, unless these very files were found to be free of leaks before."""
     if not cache.limit() or not _are_files(listings) or len(listings) < 2:
-        check_leaks(listings)
+        check_leaks(listings, progress)
         return
     files = (
         (f"{split}/{name}", _identity(item))
@@ -125,7 +125,7 @@ def check_leaks_once(listings: dict[str, Listing]) -> None:
     )
     marker = cache.folder("datasets") / f"{_key((FORMAT, 'leaks'), files)}.checked"
     if not marker.exists():
-        check_leaks(listings)
+        check_leaks(listings, progress)
         with contextlib.suppress(OSError):
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()

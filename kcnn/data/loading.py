@@ -19,7 +19,7 @@ HEADERS = 256  # images whose headers decide size and channels
 LARGEST_NATIVE_SIDE = 128  # pixels; larger images are resized unless the recipe says otherwise
 DEFAULT_SIZE = (64, 64)
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int | None, str], None]
 
 
 def load_source(
@@ -43,7 +43,7 @@ def load_source(
     if "train" in splits and "train" not in listings:
         raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
     names = _class_names(source, listings, splits, class_names)
-    check_leaks_once(listings)
+    check_leaks_once(listings, progress)
     image_shape = _image_shape(listings, splits, config)
     if "train" in splits and config.limit is not None:
         train = listings["train"]
