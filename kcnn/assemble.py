@@ -15,7 +15,7 @@ from kcnn.callbacks.history import RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
 from kcnn.errors import RecipeError
-from kcnn.initial import initialize
+from kcnn.initial import initialize, undrawn
 from kcnn.kernels import kernels
 from kcnn.layers.direct import DirectModel
 from kcnn.layers.dropout import PositionalDropout
@@ -102,9 +102,9 @@ def assemble(recipe, dataset):
 
 
 def build_network(recipe, dataset, precision="float32"):
-    """Return the recipe's network, from pixels to logits, with Keras's own initial weights."""
+    """Return the recipe's network, from pixels to logits; what `initialize` will draw at random is zero."""
     builder = MODELS.get(recipe.model.name)
-    with _dtype_policy(precision), _as_recipe_error("model"):
+    with _dtype_policy(precision), _as_recipe_error("model"), undrawn():
         return builder(
             dataset.image_shape,
             len(dataset.class_names),

@@ -1,5 +1,7 @@
 """Initial weights: each is drawn in NumPy from its layer's own initializer, so that every backend starts alike."""
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import initializers
@@ -9,6 +11,30 @@ from kcnn import random
 
 # Standard deviation of a normal distribution cut at two of its standard deviations; Keras divides by it.
 TRUNCATED_STD = 0.87962566103423978
+
+RANDOM = (
+    initializers.VarianceScaling,
+    initializers.RandomUniform,
+    initializers.TruncatedNormal,
+    initializers.RandomNormal,
+)
+
+
+@contextlib.contextmanager
+def undrawn():
+    """While the block lasts, let layers be built with zeros for the weights that `initialize` will draw.
+
+    Keras's own draws would be thrown away, and cost seconds on JAX, which compiles one for each shape of a kernel.
+    """
+    with contextlib.ExitStack() as stack:
+        for family in RANDOM:
+            stack.callback(setattr, family, "__call__", family.__call__)
+            family.__call__ = _zeros
+        yield
+
+
+def _zeros(initializer, shape, dtype=None, **options):
+    return keras.ops.zeros(shape, dtype=dtype)
 
 
 def initialize(model, seed):

@@ -12,6 +12,7 @@ from kcnn import backend
 # What a test caches, in this process or in a child, does not stay.
 CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
 os.environ["KCNN_CACHE"] = CACHE.name
+os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
 CHOICE = backend.select()
 

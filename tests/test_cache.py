@@ -1,8 +1,13 @@
-"""Where the cache is."""
+"""Where the cache is, what it holds, and how it is cleared."""
 
+import json
+import os
 from pathlib import Path
 
+import pytest
+
 from kcnn import cache
+from kcnn.errors import UsageError
 
 
 def test_folder_follows_the_environment(monkeypatch, tmp_path):
@@ -13,3 +18,82 @@ def test_folder_follows_the_environment(monkeypatch, tmp_path):
 def test_folder_is_the_users_by_default(monkeypatch):
     monkeypatch.delenv("KCNN_CACHE", raising=False)
     assert Path.home() in cache.folder("datasets").parents
+
+
+@pytest.fixture
+def own(monkeypatch, tmp_path):
+    monkeypatch.setenv("KCNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def write(path, size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size))
+    return path
+
+
+def test_contents_are_counted_by_kind(own):
+    assert cache.contents() == []
+    write(own / "datasets/one/pixels.npy", 100)
+    write(own / "datasets/two/deep/pixels.npy", 20)
+    write(own / "bench/speeds.json", 3)
+    write(own / "photos/mine.jpg", 1000)
+    assert [(kind.name, kind.entries, kind.size) for kind in cache.contents()] == [
+        ("datasets", 2, 120),
+        ("bench", 1, 3),
+    ]
+
+
+def test_clearing_touches_nothing_of_others(own, tmp_path):
+    mine = write(tmp_path / "mine/photo.jpg", 5)
+    stranger = write(own / "photos/mine.jpg", 5)
+    write(own / "datasets/one/pixels.npy", 100)
+    (own / "datasets/one/link").symlink_to(mine.parent)
+    (own / "datasets/link").symlink_to(mine)
+    (own / "jax").symlink_to(mine.parent)
+    assert [kind.name for kind in cache.clear()] == ["datasets"]
+    assert not (own / "datasets").exists()
+    assert mine.exists()
+    assert stranger.exists()
+
+
+def test_one_kind_is_cleared(own):
+    write(own / "datasets/one", 1)
+    speeds = write(own / "bench/speeds.json", 3)
+    cache.clear("datasets")
+    assert speeds.exists()
+    for stranger in ("..", "photos", ""):
+        with pytest.raises(UsageError, match="Expected one of: datasets"):
+            cache.clear(stranger)
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_number(monkeypatch, text):
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", text)
+    with pytest.raises(UsageError, match="number of GiB"):
+        cache.limit()
+
+
+def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
+    fresh = write(own / "datasets/.fresh/pixels.npy", 10).parent
+    old = write(own / "datasets/.old/pixels.npy", 10).parent
+    os.utime(old, (1, 1))
+    assert cache.make_room(own / "datasets", 10)
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_the_verb_lists_and_clears(own, kcnn):
+    write(own / "datasets/one/pixels.npy", 2_500_000)
+    document = json.loads(kcnn("cache", "--json")[1])
+    assert document == {"folder": str(own), "kinds": [{"kind": "datasets", "entries": 1, "bytes": 2_500_000}]}
+    assert json.loads(kcnn("cache", "list", "--json")[1]) == document
+    assert "2.5 MB in 1 entries: decoded images" in kcnn("cache")[1]
+    assert kcnn("cache", "clear", "jax")[1] == f"Removed 0.0 MB from {own}.\n"
+    assert kcnn("cache", "clear")[1] == f"Removed 2.5 MB from {own}.\n"
+    assert not (own / "datasets").exists()
+    assert "empty" in kcnn("cache")[1]
+    code, _, err = kcnn("cache", "clear", "photos")
+    assert code == 2
+    assert "holds no 'photos'" in err

@@ -9,7 +9,7 @@ from keras import initializers
 
 from kcnn import random, recipe
 from kcnn.assemble import build_network
-from kcnn.initial import draw, initialize
+from kcnn.initial import draw, initialize, undrawn
 
 SHAPE = (3, 3, 40, 50)  # fan in 360, fan out 450
 
@@ -83,3 +83,21 @@ def test_every_trainable_weight_is_drawn_anew():
     for weight, old in zip(network.trainable_weights, before, strict=True):
         if "kernel" in weight.path:
             assert not np.any(keras.ops.convert_to_numpy(weight) == old)
+
+
+def test_what_is_not_drawn_is_zero_and_keras_is_itself_again():
+    shape = (4, 5)
+    for initializer in (initializers.HeNormal(), initializers.RandomNormal(), initializers.TruncatedNormal()):
+        with undrawn():
+            assert (keras.ops.convert_to_numpy(initializer(shape)) == 0).all()
+        assert (keras.ops.convert_to_numpy(initializer(shape)) != 0).all()
+
+
+@pytest.mark.parametrize("name", ["cifar10_simple_cnn", "cifar10_resnet20"])
+def test_building_draws_nothing_and_initialize_draws_all(name):
+    network = build_network(recipe.load(name), Data)
+    kernels = [w for w in network.weights if w.path.endswith("kernel")]
+    assert kernels
+    assert not any(keras.ops.convert_to_numpy(kernel).any() for kernel in kernels)
+    initialize(network, 5)
+    assert all((keras.ops.convert_to_numpy(kernel) != 0).mean() > 0.99 for kernel in kernels)

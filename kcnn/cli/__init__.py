@@ -22,6 +22,7 @@ VERBS = {
     "models": "kcnn.cli.models",
     "recipes": "kcnn.cli.recipes",
     "datasets": "kcnn.cli.datasets",
+    "cache": "kcnn.cli.cache",
     "check": "kcnn.cli.check",
 }
 

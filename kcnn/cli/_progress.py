@@ -24,7 +24,7 @@ def console():
 
 @contextlib.contextmanager
 def counting():
-    """Yield a function `(done, total, what)` that shows how far some work is."""
+    """Yield a function `(done, total, what)` that shows how far some work is; the total may be None."""
     screen = console()
     if screen.is_terminal:
         with _bar(screen, transient=True) as progress:
@@ -44,7 +44,8 @@ def counting():
             now = time.monotonic()
             if now - last > LINE_SECONDS or (done == total and now - begin > LINE_SECONDS):
                 last = now
-                screen.print(f"{what}: {done:,} of {total:,}", soft_wrap=True)
+                of_all = "" if total is None else f" of {total:,}"
+                screen.print(f"{what}: {done:,}{of_all}", soft_wrap=True)
 
         yield show
 

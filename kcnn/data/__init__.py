@@ -18,7 +18,7 @@ def load(
     splits: Sequence[str] = ("train", "validation"),
     class_names: Sequence[str] | None = None,
     undivided: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Callable[[int, int | None, str], None] | None = None,
 ) -> Dataset:
     """Load the data that a recipe names; decode only the splits that are asked for.
 
@@ -29,7 +29,7 @@ def load(
             is None in the result, except train.
         class_names: The classes of a trained model, in its order.
         undivided: Take a source that has no splits whole, as the first of `splits`, instead of dividing it.
-        progress: Called as `progress(done, total, what)` while images are decoded.
+        progress: Called as `progress(done, total, what)`; the total is None while files are listed.
 
     Raises:
         DataNotFoundError: If there is nothing to load.
@@ -40,7 +40,7 @@ def load(
 
     DATASETS.target(config.name)  # an unknown name is a mistake even where a path makes it unimportant
     if config.path is not None or config.name == "folder":
-        source = DATASETS.get("folder")(config.path, config.memory_limit, class_names)
+        source = DATASETS.get("folder")(config.path, config.memory_limit, class_names, progress)
     else:
         source = DATASETS.get(config.name)()
     return load_source(

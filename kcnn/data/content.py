@@ -41,7 +41,7 @@ def read(content: str | bytes | Extent, limit: int = -1) -> bytes:
         with open(content.spool.path, "rb") as file:
             file.seek(content.offset)
             return file.read(content.size if limit < 0 else min(limit, content.size))
-    with open(content, "rb") as file:
+    with open(content, "rb", buffering=0) as file:
         return file.read(limit)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from kcnn.data import content
+from kcnn.data.helpers import Helpers
 from kcnn.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -22,7 +23,9 @@ EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp",
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of RGB; the number at which Pillow begins to warn
 MIN_SIDE = 2
 RESIZES = ("crop", "pad", "stretch")
-CHUNK = 128  # images that a thread decodes before it reports
+CHUNK = 128  # images that a thread decodes before it reports, or fewer
+CHUNK_BYTES = 2**23  # where their pixels are more than this
+WORTH_A_HELPER = 2000  # images; a process more starts in the time in which one decodes these, if they are tiny
 
 # Transparent pictures are mostly drawn for white pages: on black their dark lines would vanish.
 BACKGROUND = (255, 255, 255, 255)
@@ -90,30 +93,44 @@ def decode_many(
         progress: Called with the number of images that are done.
     """
 
+    chunk = max(min(CHUNK, CHUNK_BYTES // int(np.prod(image_shape))), 1)
+    helpers = Helpers(min(len(contents) // WORTH_A_HELPER, cores() - 1))
+
     def work(start):
-        bad = []
-        for index in range(start, min(start + CHUNK, len(contents))):
+        part = slice(start, start + chunk)
+        bad = helpers.decode_some(contents[part], image_shape, resize, None if out is None else out[part])
+        return [(start + index, reason) for index, reason in bad]
+
+    failed = []
+    # Pillow frees the GIL while it decodes, so threads are enough for few or large images; helpers decode where
+    # there are many. Forking under TensorFlow or JAX is not safe.
+    with _pillow_warnings, helpers, ThreadPoolExecutor(cores()) as pool:
+        try:
+            for done, bad in enumerate(pool.map(work, range(0, len(contents), chunk)), 1):
+                failed += bad
+                if progress:
+                    progress(min(done * chunk, len(contents)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
+
+
+def decode_some(
+    contents: Sequence, image_shape: tuple[int, int, int], resize: str, out: np.ndarray | None
+) -> list[tuple[int, str]]:
+    """Do what `decode_many` does in this thread alone."""
+    bad = []
+    with _pillow_warnings:
+        for index, source in enumerate(contents):
             try:
-                pixels = read_pixels(contents[index], image_shape, resize)
+                pixels = read_pixels(source, image_shape, resize)
             except ImageError as error:
                 bad.append((index, str(error)))
                 continue
             if out is not None:
                 out[index] = pixels
-        return bad
-
-    failed = []
-    # Threads: Pillow frees the GIL while it decodes and resizes, and forking under TensorFlow or JAX is not safe.
-    with _quiet_pillow(), ThreadPoolExecutor(cores()) as pool:
-        try:
-            for done, bad in enumerate(pool.map(work, range(0, len(contents), CHUNK)), 1):
-                failed += bad
-                if progress:
-                    progress(min(done * CHUNK, len(contents)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return failed
+    return bad
 
 
 def read_pixels(source, image_shape, resize):
@@ -126,11 +143,13 @@ def read_pixels(source, image_shape, resize):
             return source
         image = Image.fromarray(source[..., 0] if source.shape[2:] == (1,) else source)
         return _as_array(_fit(_to_mode(image, channels), width, height, resize), channels)
-    with _reasons():
+    with _reasons:
         image = _open(_read(source))
         # JPEG decodes to 1/2, 1/4 or 1/8 in its own transform, 1.7 times as fast for 640x480 to 64x64. Twice the size
         # that is needed leaves the last step to the antialiased filter.
-        image.draft(None, (2 * max(width, height),) * 2)
+        side = 2 * max(width, height)
+        if min(image.size) >= 2 * side:
+            image.draft(None, (side, side))
         image.load()
         image = _upright(image)
         image = _fit(_to_mode(image, channels), width, height, resize)
@@ -141,7 +160,7 @@ def peek(source) -> tuple[int, int, bool]:
     """Return (height, width, is it grey) of one image, mostly from its header. Raises ImageError."""
     if isinstance(source, np.ndarray):
         return *source.shape[:2], source.shape[2:] in ((), (1,))
-    with _reasons():
+    with _reasons:
         image = _open(_read(source))
         width, height = image.size
         # Pillow turns TIFF by itself, and its size is already that of the turned image.
@@ -264,23 +283,28 @@ def _as_array(image, channels):
     return array[..., None] if channels == 1 else array
 
 
-@contextlib.contextmanager
-def _reasons():
-    """Turn whatever reading an image raises into an `ImageError` that says why."""
-    try:
-        with _quiet_pillow():
-            yield
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        raise ImageError(f"its content is not that of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from error
-    except FileNotFoundError as error:
-        raise ImageError("there is no such file") from error
-    except PermissionError as error:
-        raise ImageError("no permission to read it") from error
-    except Exception as error:  # damaged files make Pillow raise nearly anything
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"it is damaged or cut short ({reason})") from error
+class _Reasons:
+    """Turns whatever reading an image raises into an `ImageError` that says why."""
+
+    def __enter__(self):
+        _pillow_warnings.__enter__()
+
+    def __exit__(self, kind, error, traceback):
+        _pillow_warnings.__exit__()
+        if error is None or isinstance(error, ImageError) or not isinstance(error, Exception):
+            return
+        raise ImageError(_reason(error)) from error
+
+
+def _reason(error):
+    if isinstance(error, UnidentifiedImageError):
+        return f"its content is not that of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    # damaged files make Pillow raise nearly anything
+    return f"it is damaged or cut short ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})"
 
 
 class _QuietPillow(contextlib.ContextDecorator):
@@ -310,7 +334,4 @@ class _QuietPillow(contextlib.ContextDecorator):
 
 
 _pillow_warnings = _QuietPillow()
-
-
-def _quiet_pillow():
-    return _pillow_warnings
+_reasons = _Reasons()

@@ -1,7 +1,7 @@
 """One short text that stands for the data of a run: it changes if any image, label or name does."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,31 +10,50 @@ from kcnn.data import content
 from kcnn.data.decode import cores
 from kcnn.data.listing import Listing
 
-CHUNK = 512  # images between two reports of progress
+CHUNK = 256  # images that a thread reads before it reports
+DIGEST_BYTES = 24
 
 
-def fingerprint(listings: dict[str, Listing], progress: Callable[[int, int, str], None] | None = None) -> str:
+def fingerprint(
+    listings: dict[str, Listing],
+    progress: Callable[[int, int, str], None] | None = None,
+    known: dict[str, Iterable[bytes]] | None = None,
+) -> str:
     """Return 32 hexadecimal digits, a hash of each split's names, labels, sizes and bytes, in the order of the names.
 
     Where the data lies makes no difference, nor whether a folder or an archive holds it. A file that cannot be read,
     which the recipe may allow, counts by its name.
+
+    Args:
+        progress: Called as `progress(done, total, what)` while files are read.
+        known: The `digest` of each image of each split, where they were computed before.
     """
     total = hashlib.blake2b(digest_size=16)
-    count, done = sum(map(len, listings.values())), 0
-    with ThreadPoolExecutor(cores()) as pool:
-        for split, listing in listings.items():
-            total.update(f"{split}\0{len(listing)}\0".encode())
-            for start in range(0, len(listing), CHUNK):
-                rows = range(start, min(start + CHUNK, len(listing)))
-                for row, digest in zip(rows, pool.map(_digest, (listing.contents[row] for row in rows)), strict=True):
-                    total.update(f"{listing.names[row]}\0{listing.labels[row]}\0".encode() + digest)
-                done += len(rows)
-                if progress:
-                    progress(done, count, "fingerprint of the data")
+    count, before = sum(map(len, listings.values())), 0
+    for split, listing in listings.items():
+        total.update(f"{split}\0{len(listing)}\0".encode())
+        told = progress and (lambda done, before=before: progress(before + done, count, "fingerprint of the data"))
+        found = known[split] if known else digests(listing.contents, told)
+        for name, label, one in zip(listing.names, listing.labels, found, strict=True):
+            total.update(f"{name}\0{label}\0".encode() + one)
+        before += len(listing)
     return total.hexdigest()
 
 
-def _digest(item):
+def digests(contents: Sequence, progress: Callable[[int], None] | None = None) -> Iterator[bytes]:
+    """Yield the `digest` of each of `contents`, in order, read on all cores."""
+    starts = range(0, len(contents), CHUNK)
+    with ThreadPoolExecutor(cores()) as pool:
+        for start, found in zip(
+            starts, pool.map(lambda at: list(map(digest, contents[at : at + CHUNK])), starts), strict=True
+        ):
+            yield from found
+            if progress:
+                progress(min(start + CHUNK, len(contents)))
+
+
+def digest(item: str | bytes | content.Extent | np.ndarray) -> bytes:
+    """Return DIGEST_BYTES that stand for the bytes of one image; a file that cannot be read counts as empty."""
     try:
         data = item.tobytes() if isinstance(item, np.ndarray) else content.read(item)
     except OSError:

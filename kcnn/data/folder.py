@@ -1,7 +1,7 @@
 """Images of the user: a folder, an archive of one, or a CSV file that lists them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kcnn.data.archive import ARCHIVES, read_archive
@@ -10,14 +10,22 @@ from kcnn.data.listing import Source
 from kcnn.data.table import read_table
 from kcnn.errors import DataError, DataNotFoundError
 
+COUNTED = 10_000  # files between two reports of progress
 
-def folder(path: str | None, memory_limit: float = 4.0, class_names: Sequence[str] | None = None) -> Source:
+
+def folder(
+    path: str | None,
+    memory_limit: float = 4.0,
+    class_names: Sequence[str] | None = None,
+    progress: Callable[[int, int | None, str], None] | None = None,
+) -> Source:
     """Images from a folder with one folder a class, from an archive of one, or from a CSV file.
 
     Args:
         path: The folder, archive or CSV file.
         memory_limit: In GiB; what exceeds it of an archive is kept in a temporary file.
         class_names: Classes that are known already, when a trained model is evaluated.
+        progress: Called as `progress(found, None, what)` while files are listed.
 
     Raises:
         DataNotFoundError: If there is nothing, or nothing that looks like labelled images.
@@ -33,7 +41,7 @@ def folder(path: str | None, memory_limit: float = 4.0, class_names: Sequence[st
     if not exists:
         raise DataNotFoundError(f"There is no file or folder {str(path)!r}.")
     if root.is_dir():
-        return arrange(walk(root), str(root), class_names)
+        return arrange(_counted(walk(root), progress), str(root), class_names)
     if root.suffix.lower() == ".csv":
         return read_table(root)
     if root.name.lower().endswith(ARCHIVES):
@@ -41,6 +49,13 @@ def folder(path: str | None, memory_limit: float = 4.0, class_names: Sequence[st
         source = arrange(entries, str(root), class_names)
         return Source(source.splits, source.class_names, [*skipped, *source.skipped])
     raise DataNotFoundError(f"{path} is no folder, archive ({', '.join(ARCHIVES)}) or CSV file. {LAYOUT}")
+
+
+def _counted(files, progress):
+    for count, file in enumerate(files, 1):
+        yield file
+        if progress and count % COUNTED == 0:
+            progress(count, None, "files found")
 
 
 def walk(root: Path) -> Iterator[tuple[str, str]]:

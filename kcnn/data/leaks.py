@@ -1,7 +1,9 @@
 """Finds the same image in two splits, which would make every measured accuracy too good."""
 
 import hashlib
+import itertools
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,13 +11,15 @@ from kcnn.data import content
 from kcnn.data.listing import Listing
 from kcnn.errors import DataError
 
+COUNTED = 10_000  # images between two reports of progress
 HEAD = 65536  # bytes; most images are smaller, and for larger ones this rules nearly all pairs out
 
 
-def check_leaks(splits: dict[str, Listing]) -> None:
+def check_leaks(splits: dict[str, Listing], progress: Callable[[int, int, str], None] | None = None) -> None:
     """Raise `DataError` if two splits hold a file with the same bytes.
 
     Only files whose size occurs in two splits are read. Arrays, which come from published data, are not checked.
+    `progress` is called as `progress(done, total, what)`.
     """
     entries = [
         (split, index)
@@ -26,6 +30,8 @@ def check_leaks(splits: dict[str, Listing]) -> None:
     sieves = [content.size, lambda item: _digest(item, HEAD), lambda item: _digest(item, -1)]
     groups = [entries]
     for sieve in sieves:
+        if progress:
+            sieve = _watched(sieve, sum(map(len, groups)), progress)
         groups = [part for group in groups for part in _divide(group, sieve, splits)]
     if not groups:
         return
@@ -49,6 +55,19 @@ def _divide(group, sieve, splits):
         if value:  # an empty file equals every other empty file
             parts[value].append((split, index))
     return [part for part in parts.values() if len({split for split, _ in part}) > 1]
+
+
+def _watched(sieve, total, progress):
+    """Return the sieve as a function that also reports how often it was called."""
+    numbers = itertools.count(1)
+
+    def watched(item):
+        number = next(numbers)
+        if number % COUNTED == 0 or number == total:
+            progress(number, total, "comparing the splits")
+        return sieve(item)
+
+    return watched
 
 
 def _digest(item, limit):

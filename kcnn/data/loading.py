@@ -7,7 +7,7 @@ import numpy as np
 from kcnn.data.dataset import Dataset, Split
 from kcnn.data.decode import decode_many, peek
 from kcnn.data.fingerprint import fingerprint
-from kcnn.data.leaks import check_leaks
+from kcnn.data.kept import check_leaks_once, keep
 from kcnn.data.listing import Listing, Source, natural_key, quoted
 from kcnn.data.split import hold_out, take
 from kcnn.data.statistics import lowest, measure
@@ -19,7 +19,7 @@ HEADERS = 256  # images whose headers decide size and channels
 LARGEST_NATIVE_SIDE = 128  # pixels; larger images are resized unless the recipe says otherwise
 DEFAULT_SIZE = (64, 64)
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int | None, str], None]
 
 
 def load_source(
@@ -43,14 +43,15 @@ def load_source(
     if "train" in splits and "train" not in listings:
         raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
     names = _class_names(source, listings, splits, class_names)
-    check_leaks(listings)
+    check_leaks_once(listings, progress)
     image_shape = _image_shape(listings, splits, config)
     if "train" in splits and config.limit is not None:
         train = listings["train"]
         listings["train"] = train.take(take(train.names, train.labels, config.limit, seed))
 
     wanted = {split: listings[split] for split in SPLITS if split in splits and split in listings}
-    decoded, skipped = _decode(wanted, names, image_shape, config, progress)
+    kept = keep(wanted, image_shape, config.resize, hashed="train" in splits, progress=progress)
+    decoded, skipped = _decode(wanted, names, image_shape, config, kept, progress)
     mean, std = _statistics(decoded.get("train"), image_shape, config)
     return Dataset(
         train=decoded.get("train"),
@@ -61,7 +62,7 @@ def load_source(
         mean=mean,
         std=std,
         skipped=[*source.skipped, *skipped],
-        fingerprint=fingerprint(wanted, progress) if "train" in splits else None,
+        fingerprint=fingerprint(wanted, progress, kept and kept.digests_of()) if "train" in splits else None,
     )
 
 
@@ -125,8 +126,8 @@ def _image_shape(listings, splits, config):
     return *size, channels
 
 
-def _decode(listings, class_names, image_shape, config, progress):
-    """Return the splits, in memory or streamed, and the images that were skipped."""
+def _decode(listings, class_names, image_shape, config, kept, progress):
+    """Return the splits, in memory, from the cache or streamed, and the images that were skipped."""
     images = sum(len(listing) for listing in listings.values())
     in_memory = images * np.prod(image_shape, dtype="int64") <= config.memory_limit * 2**30
     index_of = {name: index for index, name in enumerate(class_names)}
@@ -135,7 +136,9 @@ def _decode(listings, class_names, image_shape, config, progress):
         report = progress and (
             lambda done, listing=listing, split=split: progress(done, len(listing), f"{split} images")
         )
-        decoded[split], bad = _decode_split(listing, index_of, image_shape, config.resize, in_memory, report)
+        decoded[split], bad = _decode_split(
+            split, listing, index_of, image_shape, config.resize, in_memory, kept, report
+        )
         bad_ones += [(listing.location(index), reason) for index, reason in bad]
     if bad_ones and config.on_bad_image != "skip":
         first = "".join(f"\n  - {name}: {reason}" for name, reason in bad_ones[:3])
@@ -154,24 +157,34 @@ def _decode(listings, class_names, image_shape, config, progress):
     return decoded, bad_ones
 
 
-def _decode_split(listing, index_of, image_shape, resize, in_memory, report):
-    if isinstance(listing.contents, np.ndarray) and listing.contents.shape[1:] == image_shape:
+def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept, report):
+    pixels = None
+    if kept:
+        bad = kept.bad_of(split)
+    elif isinstance(listing.contents, np.ndarray) and listing.contents.shape[1:] == image_shape:
         pixels, bad = listing.contents, []
-    elif in_memory:
-        pixels = np.empty((len(listing), *image_shape), "uint8")
-        bad = decode_many(listing.contents, image_shape, resize, out=pixels, progress=report)
     else:
-        # One pass before training, so that a damaged image stops or leaves the run now, not in its third hour.
-        pixels = None
-        bad = decode_many(listing.contents, image_shape, resize, progress=report)
+        # Where nothing is kept in memory this pass lets a damaged image stop the run now, not in its third hour.
+        pixels = np.empty((len(listing), *image_shape), "uint8") if in_memory else None
+        bad = decode_many(listing.contents, image_shape, resize, out=pixels, progress=report)
+    good = np.arange(len(listing))
     if bad:
-        good = np.setdiff1d(np.arange(len(listing)), [index for index, _ in bad])
+        good = np.setdiff1d(good, [index for index, _ in bad])
         listing = listing.take(good)
-        pixels = None if pixels is None else pixels[good]
-    if pixels is None:
+        pixels = None if pixels is None else _moved_together(pixels, good)
+    if kept:
+        pixels = kept.images(split, good, in_memory)
+    elif pixels is None:
         pixels = StreamedImages(listing, image_shape, resize)
     labels = np.array([index_of[label] for label in listing.labels], dtype="int32")
     return Split(pixels, labels, listing.names), bad
+
+
+def _moved_together(pixels, rows):
+    """Return the rows, which ascend, in the place of the first ones: a copy would need the memory twice."""
+    for position, row in enumerate(rows):
+        pixels[position] = pixels[row]
+    return pixels[: len(rows)]
 
 
 def _statistics(train, image_shape, config):

@@ -8,7 +8,7 @@ from kcnn import random
 from kcnn.data.dataset import Split
 
 SAMPLE = 10_000  # images; the standard error of a mean is then below 0.003
-CHUNK = 500
+CHUNK = 2**21  # bytes of pixels that are counted at once; counting takes eight times as many
 FLOOR = 1 / 255  # a channel that never changes must not divide by zero
 
 
@@ -19,8 +19,9 @@ def measure(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     indices = lowest(split.names, SAMPLE)
     total = squares = pixels = 0
-    for start in range(0, len(indices), CHUNK):
-        images = split.images[indices[start : start + CHUNK]]
+    step = max(CHUNK // split.images[indices[:1]].size, 1)
+    for start in range(0, len(indices), step):
+        images = split.images[indices[start : start + step]]
         flat = images.reshape(-1, images.shape[-1])
         counts = np.stack([np.bincount(channel, minlength=256) for channel in flat.T])
         total = total + counts @ np.arange(256)

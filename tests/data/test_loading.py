@@ -1,5 +1,10 @@
 """From a recipe's [data] to a Dataset."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -223,10 +228,14 @@ def test_class_that_is_skipped_whole(tmp_path, write_classes, make_config):
         load(make_config(tmp_path, on_bad_image="skip"), 0)
 
 
-def test_progress(tmp_path, write_classes, make_config, capsys):
+def test_progress(tmp_path, write_classes, make_config, capsys, monkeypatch):
+    monkeypatch.setattr("kcnn.data.folder.COUNTED", 5)
     calls = []
     load(make_config(write_classes(tmp_path), validation=0.2), 0, progress=lambda *call: calls.append(call))
+    assert [call for call in calls if call[2] == "files found"] == [(n, None, "files found") for n in (5, 10, 15, 20)]
+    calls = [call for call in calls if call[1] is not None]
     assert {what for _, _, what in calls} == {
+        "comparing the splits",
         "train images",
         "validation images",
         "fingerprint of the data",
@@ -239,3 +248,33 @@ def test_progress(tmp_path, write_classes, make_config, capsys):
 def test_unknown_split(make_config):
     with pytest.raises(ValueError, match="must be of train, validation, test"):
         load(make_config(name="digits"), 0, splits=("training",))
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+import kcnn.data.loading
+from kcnn import data
+from kcnn.recipe import DataConfig
+
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+config = DataConfig(name="folder", path=sys.argv[1], image_size=(256, 256), channels=3, on_bad_image="skip")
+before = peak()
+dataset = data.load(config, 0)
+held = sum(split.images.nbytes for split in (dataset.train, dataset.validation))
+print((peak() - before) / held)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.parametrize("limit", [0, 1], ids=["decoded", "kept"])
+def test_peak_memory_is_one_copy(tmp_path, write_classes, limit):
+    write_classes(tmp_path / "pets", count=700)
+    (tmp_path / "pets/cat/004.png").write_bytes(b"bad")
+    environment = {**os.environ, "KCNN_CACHE": str(tmp_path / "cache"), "KCNN_CACHE_LIMIT": str(limit)}
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "pets")]
+    for _ in range(1 + limit):
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert 0.95 < float(result.stdout) < 1.3  # of 262 MiB

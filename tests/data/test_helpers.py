@@ -1,0 +1,113 @@
+"""Helpers change how fast images are decoded, and nothing else."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from kcnn.data import decode as decode_module
+from kcnn.data import helpers
+from kcnn.data.content import Spool
+from kcnn.data.decode import decode_many, decode_some
+
+SHAPE = (6, 4, 3)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Let three processes help wherever there are a few images; return those that were started."""
+    monkeypatch.setattr(decode_module, "WORTH_A_HELPER", 10)
+    monkeypatch.setattr(decode_module, "CHUNK", 5)
+    monkeypatch.setattr(decode_module, "cores", lambda: 4)
+    found = []
+    start = helpers._start
+
+    def noted():
+        found.append(start())
+        return found[-1]
+
+    monkeypatch.setattr(helpers, "_start", noted)
+    return found
+
+
+@pytest.fixture
+def contents(tmp_path, write_image):
+    """Sixty images as paths, bytes and extents of a spool; each tenth is damaged."""
+    spool = Spool()
+    found = []
+    for index in range(60):
+        path = write_image(tmp_path, f"{index}.png", size=(9, 8))
+        data = path.read_bytes()
+        if index % 10 == 7:
+            data = data[: len(data) // 2]
+            path.write_bytes(data)
+        found.append([str(path), data, spool.append(data)][index % 3])
+    return found
+
+
+@pytest.fixture
+def expected(contents):
+    out = np.zeros((60, *SHAPE), "uint8")
+    bad = decode_some(contents, SHAPE, "crop", out)
+    assert len(bad) == 6
+    return out, bad
+
+
+def check(contents, expected, progress=None):
+    out = np.zeros_like(expected[0])
+    assert decode_many(contents, SHAPE, "crop", out=out, progress=progress) == expected[1]
+    np.testing.assert_array_equal(out, expected[0])
+
+
+def test_results_are_the_same_and_helpers_are_gone(started, contents, expected):
+    check(contents, expected)
+    assert decode_many(contents, SHAPE, "crop") == expected[1]
+    assert len(started) == 6
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_helper_answers(contents, expected):
+    """Each image is decoded by a helper: this process only asks."""
+    with helpers.Helpers(1) as one:
+        helper = one._free.get()
+        out = np.zeros_like(expected[0])
+        assert helpers._ask(helper, contents, SHAPE, "crop", out) == expected[1]
+    np.testing.assert_array_equal(out, expected[0])
+
+
+def test_helpers_that_die_are_done_without(started, contents, expected, monkeypatch):
+    monkeypatch.setattr(helpers, "PROGRAM", "import sys; sys.stdin.buffer.read(1)")
+    check(contents, expected)
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize("executable", [None, "/no/such/python"])
+def test_helpers_that_cannot_start_are_done_without(started, contents, expected, monkeypatch, executable):
+    monkeypatch.setattr(sys, "executable", executable)
+    check(contents, expected)
+    assert started == []
+
+
+def test_a_frozen_application_starts_none(started, contents, expected, monkeypatch):
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    check(contents, expected)
+    assert started == []
+
+
+def test_an_interruption_ends_the_helpers(started, contents):
+    def interrupt(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        decode_many(contents, SHAPE, "crop", progress=interrupt)
+    assert len(started) == 3
+    for process in started:
+        assert process.poll() is not None
+        with pytest.raises(ProcessLookupError):
+            os.kill(process.pid, 0)
+
+
+def test_few_images_start_none(started, contents):
+    decode_many(contents[:9], SHAPE, "crop")
+    assert started == []
