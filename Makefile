@@ -7,7 +7,7 @@ BACKENDS ?= jax tensorflow torch
 DEMO_BACKEND ?= jax
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all bench lint format clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -38,6 +38,11 @@ test-all: $(VENV)/.dev lint ## As test, with the slow tests.
 		echo "== $$backend"; \
 		KERAS_BACKEND=$$backend $(BIN)/pytest -m '' || exit 1; \
 	done
+
+bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes benchmarks/results.
+	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/files.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

@@ -22,9 +22,9 @@ class Child:
         if backend:
             environment["KERAS_BACKEND"] = backend
         command = [sys.executable, HERE / "_child.py", network, precision, module, *keywords]
-        self.log = open(os.devnull, "wb") if not os.environ.get("BENCH_LOG") else None
+        log = None if os.environ.get("BENCH_LOG") else subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
         self.start = self.answer()
 
@@ -42,8 +42,6 @@ class Child:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
-        if self.log:
-            self.log.close()
 
 
 def interleaved(contenders, network, precision, *, steps, rounds):

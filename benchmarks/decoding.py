@@ -8,7 +8,6 @@ FOLDER holds small images of one size, such as CIFAR-10 as JPEG files; without i
 
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -16,28 +15,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import PIL
+from _measure import RESULTS, machine
 from PIL import Image
 
-from kcnn.data.decode import cores, decode_many
+from kcnn.data.decode import decode_many
 from kcnn.data.find import find_images
 
 ROUNDS = 7
 SMALL, LARGE = 50_000, 2_000  # images
-RESULTS = Path(__file__).parent / "results"
-
-
-def machine():
-    """Return what decides a timing, in words."""
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
-        "cores": cores(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "pillow": PIL.__version__,
-    }
 
 
 def make(folder, count, size):

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from decoding import RESULTS, machine
+from _measure import RESULTS, machine
 from matplotlib.figure import Figure
 from PIL import Image
 

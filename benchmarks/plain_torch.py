@@ -1,5 +1,6 @@
 """Plain PyTorch as an expert would write it for a CPU: channels last, autocast, the fused optimizer, one gather."""
 
+import itertools
 import time
 
 import torch
@@ -61,7 +62,7 @@ class ResNet20(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
         widths = [16] * 4 + [32] * 3 + [64] * 3
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.blocks = nn.Sequential(*[Residual(before, after, 2 if after > before else 1) for before, after in pairs])
         self.logits = nn.Linear(64, num_classes)
 

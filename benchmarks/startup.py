@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 
-from decoding import RESULTS, machine
+from _measure import RESULTS, machine
 
 from kcnn import backend
 

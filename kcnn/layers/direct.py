@@ -6,7 +6,7 @@ from kcnn.kernels import kernels
 
 
 class DirectModel(keras.Model):
-    """A functional model for training, of {name: input} to one output, whose layers each have one output.
+    """A functional model for training, with one output, whose layers each have one output.
 
     PyTorch runs the Python of every layer at every step, and most of what `Layer.__call__` does (binding arguments,
     looking for symbols and masks, casting) is settled once the model is built. So on PyTorch `layer.call` is called
@@ -17,7 +17,9 @@ class DirectModel(keras.Model):
     def call(self, inputs, training=None, mask=None):
         if not (training and kernels().DIRECT):
             return super().call(inputs, training=training, mask=mask)
-        values = {id(tensor): inputs[name] for name, tensor in self.input.items()}
+        values = {
+            id(tensor): given for tensor, given in zip(self.inputs, self._standardize_inputs(inputs), strict=True)
+        }
         for layer, direct, arguments, output in self._steps():
             given = [values[id(each)] for each in arguments]
             if isinstance(layer, keras.layers.Add):
@@ -28,7 +30,7 @@ class DirectModel(keras.Model):
                 values[id(output)] = layer.call(*given, training=True)
             else:
                 values[id(output)] = layer.call(*given)
-        return values[id(self.output)]
+        return values[id(self.outputs[0])]
 
     def _steps(self):
         """Return (layer, whether to call it directly, its input tensors, its output tensor) in their order."""

@@ -41,6 +41,7 @@ def _train(recipe, dataset, request, run, requests, imported):
     from kcnn.assemble import ValidationSequence, assemble, callbacks
     from kcnn.callbacks.checkpoints import SaveCheckpoints
     from kcnn.callbacks.one_training import OneTraining
+    from kcnn.kernels import kernels
 
     start = time.perf_counter()
     in_epoch = math.ceil(len(dataset.train) / recipe.batch_size)
@@ -77,7 +78,7 @@ def _train(recipe, dataset, request, run, requests, imported):
     )
     watching.begin()
     training.model.fit(
-        _rounds(training.batches, in_epoch, steps),
+        kernels().feed(_Rounds(training.batches, in_epoch, steps, rounds), 0),
         steps_per_epoch=steps,
         epochs=rounds,
         validation_data=validation,
@@ -92,16 +93,36 @@ def _last(batches, in_epoch):
     return len(batches.split) - (in_epoch - 1) * batches.batch_size
 
 
-def _rounds(batches, in_epoch, steps):
-    """Yield batches for rounds of `steps`; the last of each is the last of an epoch, which may be smaller.
+class _Rounds:
+    """The batches of `rounds` rounds of `steps`; the last of each is the last of an epoch, which may be smaller.
 
     A compiler works once for each size, in a bounded round as in a real epoch.
     """
-    full = (batch for batch in batches.iterate() if len(batch[1]) == batches.batch_size)
-    last = batches[in_epoch - 1]
-    while True:
-        yield from itertools.islice(full, steps - 1)
-        yield last
+
+    def __init__(self, batches, in_epoch, steps, rounds):
+        self.batches = batches
+        self.in_memory = batches.in_memory
+        self.in_epoch = in_epoch
+        self.steps = steps
+        self.rounds = rounds
+
+    def __len__(self):
+        return self.rounds * self.steps
+
+    def __getitem__(self, number):
+        if number % self.steps == self.steps - 1:
+            return self.batches[self.in_epoch - 1]
+        epoch, place = divmod(number - number // self.steps, max(self.in_epoch - 1, 1))
+        return self.batches[epoch * self.in_epoch + place]
+
+    def iterate(self, start):
+        if self.in_memory:
+            yield from (self[number] for number in range(start, len(self)))
+            return
+        full = (batch for batch in self.batches.iterate(start) if len(batch[1]) == self.batches.batch_size)
+        while True:
+            yield from itertools.islice(full, self.steps - 1)
+            yield self[self.steps - 1]
 
 
 class _Some:

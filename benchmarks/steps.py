@@ -1,0 +1,69 @@
+"""The speed of a training step: kcnn against plain loops of each framework and against stock Keras.
+
+python benchmarks/steps.py [--networks simple_cnn,resnet20] [--precisions float32,mixed_bfloat16] [--rounds 5] [--steps 15]
+                           [--backends tensorflow,torch,jax] [--quick]
+
+Every contender trains on the same random images, batch 128, flipped and cropped, in a process of its own. All of one network
+and one precision are alive at once and take turns, so that what else the machine does hits all alike.
+"""
+
+import argparse
+
+import _measure
+
+PLAIN = {"tensorflow": "plain_tensorflow", "torch": "plain_torch", "jax": "plain_jax"}
+
+
+def contenders(backends, quick):
+    """Return {name: (backend, module, *keywords)}."""
+    found = {}
+    for backend in backends:
+        found[f"{backend} plain"] = (None, PLAIN[backend])
+        if backend == "torch" and not quick:
+            found["torch plain, compiled"] = (None, "plain_torch", "compiled=true")
+        if not quick:
+            found[f"{backend} stock Keras"] = (backend, "stock_keras")
+            if backend == "tensorflow":
+                found["tensorflow stock Keras, no XLA"] = (backend, "stock_keras", "jit_compile=false")
+        found[f"{backend} kcnn"] = (backend, "kcnn_fit")
+    return found
+
+
+def show(network, precision, found):
+    print(f"\n{network}, {precision}")
+    print(f"{'':32}{'images/s':>10}{'lowest..highest':>18}{'of plain':>24}{'first step':>12}{'MiB':>7}")
+    for name, result in found.items():
+        plain = found[f"{name.split()[0]} plain"]
+        middle, low, high = _measure.ratio(result, plain)
+        print(
+            f"{name:32}{result['images_per_second']:10,.0f}{result['lowest']:10,.0f}..{result['highest']:<6,.0f}"
+            f"{middle:12.3f} ({low:.3f}..{high:.3f}){result['first_step_seconds']:11.1f}s{result['peak_mib']:7,d}",
+            flush=True,
+        )
+    best = max((name for name in found if name.endswith("kcnn")), key=lambda name: found[name]["images_per_second"])
+    rival = max((name for name in found if " plain" in name), key=lambda name: found[name]["images_per_second"])
+    middle, low, high = _measure.ratio(found[best], found[rival])
+    print(f"best: {best} is {middle:.3f} ({low:.3f}..{high:.3f}) of {rival}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="simple_cnn,resnet20")
+    parser.add_argument("--precisions", default="float32,mixed_bfloat16")
+    parser.add_argument("--backends", default="tensorflow,torch,jax")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="plain loops and kcnn alone")
+    options = parser.parse_args()
+    document = {}
+    for network in options.networks.split(","):
+        for precision in options.precisions.split(","):
+            chosen = contenders(options.backends.split(","), options.quick)
+            found = _measure.interleaved(chosen, network, precision, steps=options.steps, rounds=options.rounds)
+            show(network, precision, found)
+            document[f"{network} {precision}"] = found
+            _measure.write("steps", {"steps": options.steps, "batch_size": 128, "results": document})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The training graph's twins compute what the stock layers compute: outputs, gradients, moving statistics."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from kcnn.assemble import training_graph
+from kcnn.initial import initialize
+from kcnn.layers.batch_norm import FusedBatchNormalization
+from kcnn.layers.conv import FastConv2D
+from kcnn.layers.faster import faster
+from kcnn.registry import MODELS
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), dtype="uint8")
+LABELS = np.eye(10, dtype="float32")[np.arange(16) % 10]
+
+
+def network(name, **options):
+    keras.utils.clear_session(free_memory=False)
+    built = MODELS.get(name)((32, 32, 3), 10, **options)
+    initialize(built, 0)
+    return built
+
+
+def one_update(model, inputs):
+    """Return the loss and, as the update of plain descent at rate 1, the gradients."""
+    model.compile(keras.optimizers.SGD(1.0), keras.losses.CategoricalCrossentropy(from_logits=True))
+    before = [ops.convert_to_numpy(weight).copy() for weight in model.trainable_weights]
+    loss = float(model.train_on_batch(inputs, LABELS))
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+    after = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
+    return loss, {weight.path: b - a for weight, a, b in zip(model.trainable_weights, after, before, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("simple_cnn", {"block_dropout": 0.0, "dropout": 0.0}), ("resnet20", {}), ("resnet18", {"stem": "large"})],
+)
+def test_a_step_is_that_of_the_stock_layers(name, options):
+    plain = network(name, **options)
+    loss, gradients = one_update(plain, IMAGES.astype("float32"))
+    statistics = [ops.convert_to_numpy(weight) for weight in plain.non_trainable_weights]
+    trained = network(name, **options)
+    position = np.arange(16, dtype="int32")
+    twin_loss, twins = one_update(training_graph(trained, [], seed=0), {"pixels": IMAGES, "position": position})
+    assert twin_loss == pytest.approx(loss, rel=1e-5)
+    scale = max(np.abs(gradient).max() for gradient in gradients.values())
+    for path, gradient in gradients.items():
+        # A rectifier or a maximum that rounding switches turns single numbers.
+        difference = np.linalg.norm(twins[path] - gradient) / max(np.linalg.norm(gradient), 1e-3 * scale)
+        assert difference < 2e-2, path
+    for one, other in zip(statistics, trained.non_trainable_weights, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(other), one, rtol=1e-3, atol=1e-5)
+
+
+def test_a_bias_before_a_norm_has_a_gradient_of_exactly_zero():
+    model = training_graph(network("simple_cnn"), [], seed=0)
+    _, gradients = one_update(model, {"pixels": IMAGES, "position": np.arange(16, dtype="int32")})
+    biases = [gradient for path, gradient in gradients.items() if "conv" in path and path.endswith("bias")]
+    assert len(biases) == 5
+    assert not any(bias.any() for bias in biases)
+
+
+def test_validation_in_the_training_graph_is_the_network():
+    plain = network("simple_cnn", initialization="pytorch")
+    model = training_graph(plain, [], seed=0)
+    found = model({"pixels": IMAGES, "position": np.zeros(16, "int32")}, training=False)
+    expected = plain(IMAGES.astype("float32"), training=False)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_what_differs_between_frameworks_or_is_shared_keeps_its_stock_layer():
+    x = inputs = keras.Input((8, 8, 4))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="strided")(x)
+    x = shared = keras.layers.Conv2D(4, 3, padding="same", name="biased")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.Add(name="add")([x, shared])
+    found = faster(keras.Model(inputs, x))
+    assert set(found) == {"biased", "norm"}
+    assert isinstance(found["biased"], FastConv2D)
+    assert found["biased"].norm is None  # its bias reaches the sum, too
+    assert isinstance(found["norm"], FusedBatchNormalization)
