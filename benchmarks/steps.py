@@ -1,10 +1,7 @@
 """The speed of a training step: kcnn against plain loops of each framework and against stock Keras.
 
-python benchmarks/steps.py [--networks simple_cnn,resnet20] [--precisions float32,mixed_bfloat16] [--rounds 5] [--steps 15]
-                           [--backends tensorflow,torch,jax] [--quick]
-
-Every contender trains on the same random images, batch 128, flipped and cropped, in a process of its own. All of one network
-and one precision are alive at once and take turns, so that what else the machine does hits all alike.
+Every contender trains on the same random images, batch 128, flipped and cropped, in a process of its own. All of one
+network and one precision are alive at once and take turns, so that what else the machine does hits all alike.
 """
 
 import argparse

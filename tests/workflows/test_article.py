@@ -68,7 +68,7 @@ def test_plain_pytorch_has_the_same_logits_rates_and_losses(images, tmp_path):
     np.testing.assert_allclose(training.rates, plain["rates"], rtol=1e-6)
     # From the same weights each step is the same step. An update may differ in the few weights whose gradient is no
     # larger than its rounding, since Adam makes full steps of those too.
-    np.testing.assert_allclose(losses, plain["same"], rtol=1e-5)
+    np.testing.assert_allclose(losses, plain["same"], rtol=5e-5)
     assert plain["updates"].max() < 0.05
     # On their own the two part as any two float32 trainings of this network do (docs/parity.md).
     np.testing.assert_allclose(losses, plain["losses"], atol=0.01 * losses[0])
