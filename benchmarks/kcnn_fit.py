@@ -1,5 +1,6 @@
 """kcnn: the shipped recipe, through the same assembly and the same callbacks as `kcnn fit`."""
 
+import math
 from types import SimpleNamespace
 
 from _clock import Clock
@@ -43,4 +44,15 @@ def trainer(network, precision, images, labels, batch_size, overrides=()):
         state["step"] += steps
         return logs["loss"][0], clock.seconds
 
+    train.macs = macs(training.network)
     return train
+
+
+def macs(network):
+    """Return the multiplications of an image on its way through convolutions and dense layers."""
+    total = 0
+    for layer in network.layers:
+        if layer.weights and hasattr(layer, "kernel"):
+            places = math.prod(layer.output.shape[1:-1])
+            total += places * math.prod(layer.kernel.shape)
+    return total

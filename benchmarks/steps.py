@@ -23,6 +23,8 @@ def contenders(backends, quick):
             if backend == "tensorflow":
                 found["tensorflow stock Keras, no XLA"] = (backend, "stock_keras", "jit_compile=false")
         found[f"{backend} kcnn"] = (backend, "kcnn_fit")
+        if not quick:
+            found[f"{backend} kcnn, no augmentation"] = (backend, "kcnn_fit", 'overrides=["augment=[]"]')
     return found
 
 

@@ -46,7 +46,7 @@ def trainer(network, precision, images, labels, batch_size, jit_compile="auto"):
     clock = Clock()
 
     def train(steps):
-        count = steps * batch_size
+        count = min(steps * batch_size, len(images))
         logs = model.fit(images[:count], labels[:count], batch_size=batch_size, callbacks=[clock], verbose=0).history
         return logs["loss"][0], clock.seconds
 
