@@ -167,7 +167,8 @@ def training_graph(network, augmentations, seed):
     def call(layer, *args, **kwargs):
         if isinstance(layer, PositionalDropout):
             return layer(*args, position)
-        return layer(*args)  # without the mask that a stock batch normalisation takes
+        kwargs.pop("mask", None)  # which a stock batch normalisation takes
+        return layer(*args, **kwargs)
 
     # What keras.models.clone_model does, but with a second input beside the network's own.
     logits = network._run_through_graph([x], operation_fn=stand_in, call_fn=call)

@@ -20,27 +20,21 @@ class DirectModel(keras.Model):
         values = {
             id(tensor): given for tensor, given in zip(self.inputs, self._standardize_inputs(inputs), strict=True)
         }
-        for layer, direct, arguments, output in self._steps():
-            given = [values[id(each)] for each in arguments]
-            if isinstance(layer, keras.layers.Add):
-                given = [given]
-            if not direct:
-                values[id(output)] = layer(*given)
-            elif layer._call_has_training_arg:
-                values[id(output)] = layer.call(*given, training=True)
-            else:
-                values[id(output)] = layer.call(*given)
+        for node, direct in self._steps():
+            layer = node.operation
+            args, kwargs = node.arguments.fill_in(values)
+            if getattr(layer, "_call_has_training_arg", False):
+                kwargs["training"] = True
+            output = (layer.call if direct else layer)(*args, **kwargs)
+            values[id(node.outputs[0])] = output
         return values[id(self.outputs[0])]
 
     def _steps(self):
-        """Return (layer, whether to call it directly, its input tensors, its output tensor) in their order."""
+        """Return (node, whether to call its layer directly) in their order."""
         if not hasattr(self, "_direct_steps"):
             depths = sorted(self._nodes_by_depth, reverse=True)
             nodes = [node for depth in depths for node in self._nodes_by_depth[depth] if not node.is_input]
-            self._direct_steps = [
-                (node.operation, is_direct(node.operation, node.input_tensors), node.input_tensors, node.outputs[0])
-                for node in nodes
-            ]
+            self._direct_steps = [(node, is_direct(node.operation, node.input_tensors)) for node in nodes]
         return self._direct_steps
 
 

@@ -82,3 +82,21 @@ def test_what_differs_between_frameworks_or_is_shared_keeps_its_stock_layer():
     assert isinstance(found["biased"], FastConv2D)
     assert found["biased"].norm is None  # its bias reaches the sum, too
     assert isinstance(found["norm"], FusedBatchNormalization)
+
+
+def test_layers_that_join_tensors_are_trained_too():
+    def build():
+        keras.utils.clear_session(free_memory=False)
+        x = inputs = keras.Input((32, 32, 3))
+        x = keras.layers.Rescaling(1 / 255)(x)
+        branches = [keras.layers.Conv2D(4, size, padding="same", name=f"branch{size}")(x) for size in (1, 3)]
+        x = keras.layers.Concatenate(name="joined")(branches)
+        x = keras.layers.GlobalAveragePooling2D(name="pooled")(x)
+        built = keras.Model(inputs, keras.layers.Dense(10, name="logits")(x))
+        initialize(built, 0)
+        return built
+
+    loss, _ = one_update(build(), IMAGES.astype("float32"))
+    model = training_graph(build(), [], seed=0)
+    twin_loss, _ = one_update(model, {"pixels": IMAGES, "position": np.arange(16, dtype="int32")})
+    assert twin_loss == pytest.approx(loss, rel=1e-5)
