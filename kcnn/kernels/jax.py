@@ -35,6 +35,10 @@ def max_pool(x, size, strides):
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, *size, 1), (1, *strides, 1), "VALID")
 
 
+def subsample(x, strides):
+    return x[:, :: strides[0], :: strides[1]]
+
+
 adam = sgd = None  # what Keras spells out is compiled to one loop
 
 

@@ -39,6 +39,10 @@ def max_pool(x, size, strides):
     return tf.nn.max_pool2d(x, size, strides, "VALID")
 
 
+def subsample(x, strides):
+    return tf.nn.avg_pool2d(x, 1, strides, "VALID")
+
+
 def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2):
     powers = tf.pow(beta_1, step), tf.pow(beta_2, step)
     # The kernel's epsilon is the paper's "epsilon hat".
