@@ -12,6 +12,10 @@ import numpy as np
 # A program of its own instead of multiprocessing, which would run the caller's main module again.
 PROGRAM = "import sys; sys.path[:] = {path!r}; from kcnn.data.helpers import serve; serve()"
 
+# What a pipe gives whose other end has died, before, between or within an answer. A mistake in decoding ends the helper
+# too; it is raised by this process, which then does the same work.
+GONE = (OSError, EOFError, pickle.UnpicklingError)
+
 
 class Helpers:
     """Up to `count` processes while the block lasts; where none can be started, all is done in this one."""
@@ -47,7 +51,7 @@ class Helpers:
         if helper:
             try:
                 bad = _ask(helper, contents, image_shape, resize, out)
-            except Exception:  # it has died, or the contents cannot be sent: it is not asked again
+            except GONE:  # it is not asked again
                 pass
             else:
                 self._free.put(helper)
@@ -75,7 +79,7 @@ def _ask(helper, contents, image_shape, resize, out):
     if out is not None:
         pixels = memoryview(out).cast("B")
         if helper.stdout.readinto(pixels) != len(pixels):
-            raise EOFError
+            raise EOFError("the helper ended within its answer")
     return bad
 
 
