@@ -52,8 +52,10 @@ def digests(contents: Sequence, progress: Callable[[int], None] | None = None) -
                 progress(min(start + CHUNK, len(contents)))
 
 
-def digest(item: str | bytes | content.Extent | np.ndarray) -> bytes:
+def digest(item: str | bytes | content.Extent | content.Member | np.ndarray) -> bytes:
     """Return DIGEST_BYTES that stand for the bytes of one image; a file that cannot be read counts as empty."""
+    if isinstance(item, content.Member):
+        return item.digest
     try:
         data = item.tobytes() if isinstance(item, np.ndarray) else content.read(item)
     except OSError:

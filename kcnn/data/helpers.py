@@ -9,6 +9,8 @@ import sys
 
 import numpy as np
 
+from kcnn.data.content import unpacked
+
 # A program of its own instead of multiprocessing, which would run the caller's main module again.
 PROGRAM = "import sys; sys.path[:] = {path!r}; from kcnn.data.helpers import serve; serve()"
 
@@ -73,7 +75,7 @@ def _start():
 
 
 def _ask(helper, contents, image_shape, resize, out):
-    pickle.dump((contents, image_shape, resize, out is not None), helper.stdin)
+    pickle.dump((list(map(unpacked, contents)), image_shape, resize, out is not None), helper.stdin)
     helper.stdin.flush()
     bad = pickle.load(helper.stdout)
     if out is not None:

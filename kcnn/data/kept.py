@@ -1,7 +1,5 @@
 """Decoded images kept in the cache folder, so that a later start reads them instead of decoding and hashing files."""
 
-import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -14,9 +12,10 @@ import PIL
 
 from kcnn import cache
 from kcnn.data.decode import decode_many
-from kcnn.data.fingerprint import DIGEST_BYTES, digest, digests
+from kcnn.data.fingerprint import DIGEST_BYTES, digests
 from kcnn.data.leaks import check_leaks
 from kcnn.data.listing import Listing
+from kcnn.data.notes import identity, key, mark_used, noted
 
 FORMAT = 1  # of an entry; another number makes all entries anew
 SLAB = 2**28  # bytes of pixels that are decoded before they are written
@@ -93,15 +92,15 @@ def keep(
     if not cache.limit() or not _are_files(listings):
         return None
     order = sorted(
-        (name, _identity(item), split, index)
+        (name, identity(item), split, index)
         for split, listing in listings.items()
         for index, (name, item) in enumerate(zip(listing.names, listing.contents, strict=True))
     )
-    key = _key((FORMAT, PIL.__version__, image_shape, resize, hashed), (entry[:2] for entry in order))
+    name = key((FORMAT, PIL.__version__, image_shape, resize, hashed), (entry[:2] for entry in order))
     rows = {split: np.empty(len(listing), "int64") for split, listing in listings.items()}
     for row, (_, _, split, index) in enumerate(order):
         rows[split][index] = row
-    path = cache.folder("datasets") / key
+    path = cache.folder("datasets") / name
     found = _open(path, rows, (len(order), *image_shape), hashed)
     if found is None:
         contents = [listings[split].contents[index] for _, _, split, index in order]
@@ -115,44 +114,19 @@ def keep(
 
 def check_leaks_once(listings: dict[str, Listing], progress: Progress | None = None) -> None:
     """Do what `check_leaks` does, unless these very files were found to be free of leaks before."""
-    if not cache.limit() or not _are_files(listings) or len(listings) < 2:
+    if not _are_files(listings) or len(listings) < 2:
         check_leaks(listings, progress)
         return
     files = (
-        (f"{split}/{name}", _identity(item))
+        (f"{split}/{name}", identity(item))
         for split, listing in listings.items()
         for name, item in zip(listing.names, listing.contents, strict=True)
     )
-    marker = cache.folder("datasets") / f"{_key((FORMAT, 'leaks'), files)}.checked"
-    if not marker.exists():
-        check_leaks(listings, progress)
-        with contextlib.suppress(OSError):
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.touch()
-    _mark_used(marker)
+    noted((FORMAT, "leaks"), files, lambda: check_leaks(listings, progress))
 
 
 def _are_files(listings):
     return not any(isinstance(listing.contents, np.ndarray) for listing in listings.values())
-
-
-def _identity(item):
-    """Return what changes whenever a file does: a path's status, of other contents their bytes."""
-    if not isinstance(item, str):
-        return digest(item).hex()
-    try:
-        status = os.stat(item)
-    except OSError as error:
-        return f"error {error.errno}"
-    # The time of the last change of status cannot be set back, as rsync and cp -p do with that of the content.
-    return f"{status.st_dev}/{status.st_ino}/{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
-
-
-def _key(what, files):
-    total = hashlib.blake2b(repr(what).encode(), digest_size=16)
-    for name, identity in files:
-        total.update(f"\0{name}\0{identity}".encode("utf-8", "surrogateescape"))
-    return total.hexdigest()
 
 
 def _open(path, rows, shape, hashed):
@@ -171,7 +145,7 @@ def _open(path, rows, shape, hashed):
     if not whole:
         cache.remove(path)
         return None
-    _mark_used(path)
+    mark_used(path)
     return Kept(path, rows, bad, known)
 
 
@@ -192,11 +166,6 @@ def _copy(path, rows):
             first, last = np.searchsorted(rows, (start, start + step))
             np.take(block, rows[first:last] - start, axis=0, out=copy[first:last])
     return copy
-
-
-def _mark_used(path):
-    with contextlib.suppress(OSError):  # a cache that can only be read
-        os.utime(path)
 
 
 def _make(path, contents, image_shape, resize, hashed, progress):

@@ -71,6 +71,8 @@ def _watched(sieve, total, progress):
 
 
 def _digest(item, limit):
+    if isinstance(item, content.Member):
+        return item.digest
     if limit < 0 and content.size(item) <= HEAD:
         return b"all of it was compared"
     return hashlib.blake2b(content.read(item, limit), digest_size=16).digest()

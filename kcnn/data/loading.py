@@ -1,14 +1,17 @@
 """From the recipe's [data] to a Dataset: list, divide, check, decode, measure."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import PIL
 
 from kcnn.data.dataset import Dataset, Split
 from kcnn.data.decode import decode_many, peek
 from kcnn.data.fingerprint import fingerprint
 from kcnn.data.kept import check_leaks_once, keep
 from kcnn.data.listing import Listing, Source, natural_key, quoted
+from kcnn.data.notes import identity, noted
 from kcnn.data.split import hold_out, take
 from kcnn.data.statistics import lowest, measure
 from kcnn.data.stream import StreamedImages
@@ -113,17 +116,27 @@ def _image_shape(listings, splits, config):
         return *config.image_size, config.channels
     wanted = next((split for split in ("train", *splits) if split in listings), None)
     listing = listings.get(wanted, Listing([], [], []))
-    headers = []
-    for index in lowest(listing.names, HEADERS):
-        try:
-            headers.append(peek(listing.contents[index]))
-        except ImageError:
-            continue  # decoding will report it
-    sizes = {header[:2] for header in headers}
+    headers = _headers(listing.take(lowest(listing.names, HEADERS)))
+    sizes = {(height, width) for height, width, _ in headers}
     common = next(iter(sizes)) if len(sizes) == 1 else DEFAULT_SIZE
     size = config.image_size or (common if max(common) <= LARGEST_NATIVE_SIDE else DEFAULT_SIZE)
-    channels = config.channels or (1 if headers and all(header[2] for header in headers) else 3)
+    channels = config.channels or (1 if headers and all(grey for *_, grey in headers) else 3)
     return *size, channels
+
+
+def _headers(listing):
+    """Return [height, width, is it grey] of each image that has them; noted, since an archive need not be unpacked."""
+
+    def find():
+        found = []
+        for item in listing.contents:
+            with contextlib.suppress(ImageError):  # decoding will report it
+                found.append(peek(item))
+        return found
+
+    if isinstance(listing.contents, np.ndarray):
+        return find()
+    return noted(("headers", PIL.__version__), zip(listing.names, map(identity, listing.contents), strict=True), find)
 
 
 def _decode(listings, class_names, image_shape, config, kept, progress):

@@ -9,7 +9,7 @@ import pytest
 
 from kcnn.data import decode as decode_module
 from kcnn.data import helpers
-from kcnn.data.content import Spool
+from kcnn.data.content import Member, Spool
 from kcnn.data.decode import decode_many, decode_some
 
 SHAPE = (6, 4, 3)
@@ -34,7 +34,7 @@ def started(monkeypatch):
 
 @pytest.fixture
 def contents(tmp_path, write_image):
-    """Sixty images as paths, bytes and extents of a spool; each tenth is damaged."""
+    """Sixty images as paths, bytes, extents of a spool and members of an archive; each tenth is damaged."""
     spool = Spool()
     found = []
     for index in range(60):
@@ -43,8 +43,17 @@ def contents(tmp_path, write_image):
         if index % 10 == 7:
             data = data[: len(data) // 2]
             path.write_bytes(data)
-        found.append([str(path), data, spool.append(data)][index % 3])
+        member = Member(Archive({index: data}), index, len(data), b"")
+        found.append([str(path), data, spool.append(data), member][index % 4])
     return found
+
+
+class Archive(dict):
+    def content(self, number):
+        return self[number]
+
+    def __reduce__(self):
+        raise AssertionError("a whole archive was sent for one of its members")
 
 
 @pytest.fixture
