@@ -13,9 +13,8 @@ import PIL
 from kcnn import cache
 from kcnn.data.decode import decode_many
 from kcnn.data.fingerprint import DIGEST_BYTES, digests
-from kcnn.data.leaks import check_leaks
 from kcnn.data.listing import Listing
-from kcnn.data.notes import identity, key, mark_used, noted
+from kcnn.data.notes import identity, key, mark_used
 
 FORMAT = 1  # of an entry; another number makes all entries anew
 SLAB = 2**28  # bytes of pixels that are decoded before they are written
@@ -110,19 +109,6 @@ def keep(
             return None
         found = _open(path, rows, (len(order), *image_shape), hashed)
     return found
-
-
-def check_leaks_once(listings: dict[str, Listing], progress: Progress | None = None) -> None:
-    """Do what `check_leaks` does, unless these very files were found to be free of leaks before."""
-    if not _are_files(listings) or len(listings) < 2:
-        check_leaks(listings, progress)
-        return
-    files = (
-        (f"{split}/{name}", identity(item))
-        for split, listing in listings.items()
-        for name, item in zip(listing.names, listing.contents, strict=True)
-    )
-    noted((FORMAT, "leaks"), files, lambda: check_leaks(listings, progress))
 
 
 def _are_files(listings):
