@@ -41,12 +41,12 @@ def folder(
     if not exists:
         raise DataNotFoundError(f"There is no file or folder {str(path)!r}.")
     if root.is_dir():
-        return arrange(counted(walk(root), progress, "files found"), str(root), class_names)
+        return arrange(counted(walk(root), progress, "files found"), str(root), class_names, progress)
     if root.suffix.lower() == ".csv":
         return read_table(root)
     if root.name.lower().endswith(ARCHIVES):
         entries, skipped = read_packed(root, memory_limit, progress)
-        source = arrange(entries, str(root), class_names)
+        source = arrange(entries, str(root), class_names, progress)
         return Source(source.splits, source.class_names, [*skipped, *source.skipped])
     raise DataNotFoundError(f"{path} is no folder, archive ({', '.join(ARCHIVES)}) or CSV file. {LAYOUT}")
 

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import PIL
 
 from kcnn import cache
+from kcnn.data.counted import Progress, counted
 from kcnn.data.decode import decode_many
 from kcnn.data.fingerprint import DIGEST_BYTES, digests
 from kcnn.data.listing import Listing
@@ -19,8 +20,6 @@ from kcnn.data.notes import identity, key, mark_used
 FORMAT = 1  # of an entry; another number makes all entries anew
 SLAB = 2**28  # bytes of pixels that are decoded before they are written
 BLOCK = 2**24  # bytes of pixels that are read at once
-
-Progress = Callable[[int, int, str], None]
 
 
 class KeptRows:
@@ -90,12 +89,15 @@ def keep(
     """
     if not cache.limit() or not _are_files(listings):
         return None
-    order = sorted(
+    count = sum(map(len, listings.values()))
+    files = (
         (name, identity(item), split, index)
         for split, listing in listings.items()
         for index, (name, item) in enumerate(zip(listing.names, listing.contents, strict=True))
     )
-    name = key((FORMAT, PIL.__version__, image_shape, resize, hashed), (entry[:2] for entry in order))
+    order = sorted(counted(files, progress, "looking at the files", count))
+    identities = counted((entry[:2] for entry in order), progress, "looking for kept images", count)
+    name = key((FORMAT, PIL.__version__, image_shape, resize, hashed), identities)
     rows = {split: np.empty(len(listing), "int64") for split, listing in listings.items()}
     for row, (_, _, split, index) in enumerate(order):
         rows[split][index] = row
@@ -164,8 +166,7 @@ def _make(path, contents, image_shape, resize, hashed, progress):
     try:
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
         if hashed:
-            told = progress and (lambda done: progress(done, len(contents), "fingerprint of the data"))
-            known = np.frombuffer(b"".join(digests(contents, told)), "uint8").reshape(len(contents), DIGEST_BYTES)
+            known = np.frombuffer(b"".join(digests(contents, progress)), "uint8").reshape(len(contents), DIGEST_BYTES)
             np.save(beside / "digests.npy", known)
         (beside / "facts.json").write_text(json.dumps({"bad": bad}), encoding="utf-8")
         beside.chmod(0o755)

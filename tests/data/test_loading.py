@@ -237,6 +237,8 @@ def test_progress(tmp_path, write_classes, make_config, capsys, monkeypatch):
     ]
     calls = [call for call in calls if call[1] is not None]
     assert {what for _, _, what in calls} == {
+        "putting files in order",
+        "sorting images into classes",
         "comparing the images",
         "dividing off the validation images",
         "train images",
