@@ -79,8 +79,8 @@ def _show(found, out):
     )
     if found.biases:
         screen.print(
-            f"biases: the {len(found.biases)} in front of a batch norm, which takes them away again. Their gradient is "
-            "rounding noise, so they are compared apart; stats: the norms' statistics, less what such biases add."
+            f"biases: the {len(found.biases)} in front of a batch norm, which takes them away again. Training leaves "
+            "them out, so their gradient is exactly zero; stats: the norms' statistics, less what such biases add."
         )
     screen.print(_verdicts(found))
     for name, logits in found.logits.items():

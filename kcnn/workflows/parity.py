@@ -301,7 +301,7 @@ def draw(found, path):
             ("biases", "--", "biases before a norm"),
             ("statistics", ":", "norm statistics"),
         ):
-            if found.rows[0]["backends"][name][key] is not None:
+            if any(column(name, key)):  # else there are none, or they are equal to the bit
                 plot(weights, column(name, key), label=f"{name}: {words}", ls=line, **colour)
     for check in found.checks[-2:]:
         end = len(steps) if "same weights" in check.name else FIRST_STEPS
