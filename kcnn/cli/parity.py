@@ -146,15 +146,12 @@ def _show_all(found):
     for result in found:
         for name in result.backends[1:]:
             checks = [check for check in result.checks if check.backend == name]
-            *_, logits, same, own = checks
             failed = [check.name for check in checks if not check.holds]
             table.add_row(
                 result.recipe,
                 name,
                 str(len(result.rows)),
-                _exponent(logits.value),
-                _exponent(same.value),
-                _exponent(own.value),
+                *[_exponent(result.check(name, key).value) for key in ("logits", "same_weights_loss", "own_run_loss")],
                 "FAILS" if failed else "holds",
             )
     Console().print(table)
