@@ -253,6 +253,11 @@ def _literal(text: str) -> Any:
         return text  # a bare word is a string, so that no shell has to carry quotes
 
 
+def parse(text: str, source: str = "The recipe") -> Recipe:
+    """Return the recipe that a text in TOML describes, as `to_toml` writes it; otherwise as `validate`."""
+    return validate(tomllib.loads(text), source)
+
+
 def validate(values: dict[str, Any], source: str = "The recipe") -> Recipe:
     """Return the recipe that `values` describe; raise `RecipeError` that lists every mistake."""
     mistakes = _mistakes_between_tables(values)
