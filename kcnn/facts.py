@@ -31,18 +31,20 @@ class Published:
     Attributes:
         top1: Per cent of the validation images (of the test images for CIFAR).
         source: Where it stands.
-        how: Weights, size of the image, crops, data beyond the training set: what makes numbers differ.
+        how: Weights, size of the image, crops: what makes numbers differ.
         data: The data set.
+        extra: Data beyond its training images, or None.
     """
 
     top1: float
     source: Source
     how: str
     data: str = "ImageNet"
+    extra: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"top1": self.top1, "data": self.data, "how": self.how, "source": vars(self.source)}
+        return {**vars(self), "source": vars(self.source)}
 
 
 @dataclass(frozen=True)

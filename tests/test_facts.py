@@ -26,6 +26,7 @@ def test_facts_are_plausible(name):
         assert 50 < one.top1 < 97
         assert one.data == ("CIFAR-10" if found.classes == 10 else "ImageNet")
         assert one.how
+        assert "pretrained" not in one.how, "that is what `extra` is for"
         assert one.source.url.startswith("https://")
 
 

@@ -40,7 +40,7 @@ def _document(name):
 
 def _show_all(models):
     family, sources = None, {}
-    click.echo(f"  {'model':18} {'parameters':>11} {'MACs':>6} {'input':>12}  top-1  source")
+    click.echo(f"  {'model':18} {'parameters':>10} {'MACs':>6} {'input':>12}  top-1  source")
     for model in models:
         if model.get("family") != family:
             family = model.get("family")
@@ -50,12 +50,12 @@ def _show_all(models):
         if best:
             sources[best["source"]["name"]] = best["source"]["url"]
         weights = ", pretrained" if model.get("pretrained") else ""
-        numbers = f"{_count(model, 'parameters'):>11} {_count(model, 'macs'):>6} {_input(model):>12}"
+        numbers = f"{_count(model, 'parameters'):>10} {_count(model, 'macs'):>6} {_input(model):>12}"
         click.echo(f"  {model['name']:18} {numbers}  {top1:>5}  {where}{weights}".rstrip())
-    click.echo("\nTop-1 in per cent, as published for one network; docs/architectures.md compares them.")
+    click.echo("\nTop-1 in per cent, as published for one network; docs/architectures.md compares.")
     for source, url in sources.items():
         click.echo(f"  {source}: {url}")
-    click.echo("All about one, with its options: kcnn models NAME. Layer by layer: kcnn describe NAME.")
+    click.echo("All about one, with its options: kcnn models NAME. Its layers: kcnn describe NAME.")
 
 
 def _heading(model):
@@ -67,7 +67,8 @@ def _heading(model):
 
 def _where(published):
     data = "" if published["data"] == "ImageNet" else f", {published['data']}"
-    return f"{published['source']['name']}{data}"
+    extra = f", +{published['extra']}" if published["extra"] else ""
+    return f"{published['source']['name']}{data}{extra}"
 
 
 def _input(model):
@@ -97,7 +98,8 @@ def _show(model):
         click.echo("Published top-1, per cent:")
         for one in model["published"]:
             data = "" if one["data"] == "ImageNet" else f"{one['data']}, "
-            click.echo(f"  {one['top1']:6.2f}  {data}{one['how']}\n          {one['source']['title']}")
+            extra = f"pretrained on {one['extra']}, " if one["extra"] else ""
+            click.echo(f"  {one['top1']:6.2f}  {data}{extra}{one['how']}\n          {one['source']['title']}")
     if model["options"]:
         click.echo("Options, in a recipe's [model] or as --set model.KEY=VALUE:")
         for key, value in model["options"].items():

@@ -189,7 +189,7 @@ def take_apart(network, name, *, options, batch):
         name=name,
         options=options,
         input_shape=input_shape,
-        classes=network.output_shape[-1],
+        classes=network.outputs[0].shape[-1],
         layers=layers,
         batch=batch,
         activations=kept(made) * BYTES * batch,
