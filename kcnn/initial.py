@@ -33,6 +33,11 @@ def undrawn():
         yield
 
 
+def shapes_only():
+    """Return a context in which models are built without memory for their weights: to be looked at, not to be run."""
+    return keras.StatelessScope(initialize_variables=False)
+
+
 def _zeros(initializer, shape, dtype=None, **options):
     return keras.ops.zeros(shape, dtype=dtype)
 
