@@ -4,10 +4,14 @@ from types import SimpleNamespace
 
 from _clock import Clock
 
+from kcnn import backend
 from kcnn import recipe as recipes
-from kcnn.anatomy.macs import count_macs
-from kcnn.assemble import assemble, callbacks
-from kcnn.data.dataset import Dataset, Split
+
+backend.select()  # as the command line does before Keras is imported: the other frameworks stay out
+
+from kcnn.anatomy.macs import count_macs  # noqa: E402
+from kcnn.assemble import assemble, callbacks  # noqa: E402
+from kcnn.data.dataset import Dataset, Split  # noqa: E402
 
 
 def trainer(network, precision, images, labels, batch_size, overrides=()):
