@@ -2,12 +2,12 @@
 
 from types import SimpleNamespace
 
-from _clock import Clock
-
 from kcnn import backend
 from kcnn import recipe as recipes
 
 backend.select()  # as the command line does before Keras is imported: the other frameworks stay out
+
+from _clock import Clock  # noqa: E402
 
 from kcnn.anatomy.macs import count_macs  # noqa: E402
 from kcnn.assemble import assemble, callbacks  # noqa: E402
