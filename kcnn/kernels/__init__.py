@@ -13,8 +13,8 @@ of each channel of `x`, the variance that of the population. `scale` and `offset
 place, as Algorithm 1 of Kingma & Ba (2015), with `l2 * variable` added to each gradient; `step` counts from 1. It is
 None where the framework has no such kernel.
 `sgd(variables, gradients, velocities, rate, momentum, nesterov, l2)` likewise: `velocity` becomes
-`momentum * velocity - rate * gradient`, and is added to the variable; with `nesterov`, what the same would make of it
-once more is.
+`momentum * velocity - rate * gradient`, which is added to the variable, or with `nesterov`
+`momentum * velocity - rate * gradient` of that new velocity.
 `feed(batches, start)` returns what `fit` takes the training batches from number `start` on from.
 """
 

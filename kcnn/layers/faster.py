@@ -5,8 +5,7 @@ from keras import layers
 
 from kcnn.layers.batch_norm import FusedBatchNormalization
 from kcnn.layers.conv import FastConv2D
-from kcnn.layers.max_pooling import FastMaxPooling2D
-from kcnn.layers.subsampling import Subsampling2D
+from kcnn.layers.pooling import FastMaxPooling2D, Subsampling2D
 
 
 def faster(network):
@@ -25,8 +24,8 @@ def faster(network):
             found[layer.name] = FastConv2D(layer, norm, pads.get(layer))
             if norm:
                 found |= fused(norm, behind, found, layer.bias)
-        elif FusedBatchNormalization.serves(layer):
-            found |= {} if layer.name in found else fused(layer, behind, found)
+        elif FusedBatchNormalization.serves(layer) and layer.name not in found:
+            found |= fused(layer, behind, found)
         elif is_relu(layer) and after and FastMaxPooling2D.serves(after):
             # The larger of two numbers is the same before and after, and there is less to cut off afterwards.
             found[layer.name], found[after.name] = FastMaxPooling2D(after), layer

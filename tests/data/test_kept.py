@@ -17,14 +17,6 @@ MODES = pytest.mark.parametrize("memory_limit", [4.0, 0.0], ids=["memory", "file
 
 
 @pytest.fixture
-def cached(monkeypatch, tmp_path):
-    """Turn the cache on; return its folder."""
-    monkeypatch.setenv("KCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
-    return tmp_path / "cache" / "datasets"
-
-
-@pytest.fixture
 def pets(tmp_path, write_classes):
     return write_classes(tmp_path / "pets", count=20)
 

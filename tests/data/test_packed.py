@@ -13,14 +13,6 @@ from kcnn.errors import DataError
 
 
 @pytest.fixture
-def cached(monkeypatch, tmp_path):
-    """Turn the cache on; return its folder."""
-    monkeypatch.setenv("KCNN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
-    return tmp_path / "cache" / "datasets"
-
-
-@pytest.fixture
 def pets(tmp_path, write_classes):
     root = write_classes(tmp_path / "pets", prefix="train/", count=20)
     write_classes(root, prefix="test/", count=3)
