@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kcnn.allocator import keep_freed_memory
 from kcnn.augment.fuse import fuse
 from kcnn.callbacks.average import AverageWeights
 from kcnn.callbacks.best import KeepBest
@@ -72,6 +73,8 @@ def assemble(recipe, dataset):
         RecipeError: An option does not suit the model, the augmentation or the images.
     """
     keras.utils.clear_session(free_memory=False)
+    if kernels().KEEP_FREED_MEMORY:
+        keep_freed_memory()
     network = build_network(recipe, dataset, recipe.precision)
     initialize(network, recipe.seed)
     in_pipeline, augmentations = build_augmentations(recipe)
