@@ -1,0 +1,22 @@
+"""Which architectures the default suite looks at, one of each family, and networks without memory for their weights."""
+
+import keras
+import pytest
+
+from kcnn.initial import undrawn
+from kcnn.registry import MODELS
+
+# The first of each family stands for it; what comes behind it differs in width and depth.
+FIRST = ("alexnet", "vgg11", "googlenet", "resnet50", "efficientnet_b0", "convnext_tiny")
+LARGE = ("alexnet", "vgg", "googlenet", "resnet50", "resnet101", "resnet152", "efficientnet", "convnext")
+SLOW = tuple(name for name in MODELS.names() if name.startswith(LARGE) and name not in FIRST)
+
+each_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS.names()]
+)
+
+
+def outline(name, input_shape=(32, 32, 3), num_classes=10, /, **options):
+    """Return a network to look at: its weights have shapes and no values."""
+    with undrawn(), keras.StatelessScope(initialize_variables=False):
+        return MODELS.get(name)(input_shape, num_classes, **options)
