@@ -20,3 +20,12 @@ def outline(name, input_shape=(32, 32, 3), num_classes=10, /, **options):
     """Return a network to look at: its weights have shapes and no values."""
     with undrawn(), keras.StatelessScope(initialize_variables=False):
         return MODELS.get(name)(input_shape, num_classes, **options)
+
+
+def unsettled(weight, rng):
+    """Return values that leave no norm, scale or bias at the constants it starts from."""
+    if len(weight.shape) > 1:
+        return keras.ops.convert_to_numpy(weight)
+    if weight.name in ("gamma", "moving_variance"):
+        return rng.uniform(0.5, 1.5, weight.shape)
+    return rng.normal(0, 0.1, weight.shape)
