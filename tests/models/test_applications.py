@@ -36,11 +36,24 @@ def with_weights(model):
             yield layer
 
 
+@pytest.fixture
+def float64():
+    """Where random statistics make numbers larger from block to block, dozens of blocks amplify rounding, too."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
 @pytest.mark.parametrize("size", [64, 75])
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 )
-def test_equal_weights_give_equal_logits(name, size, images):
+def test_equal_weights_give_equal_logits(name, size, images, request):
+    if name.startswith("efficientnet_v2") and name != "efficientnet_v2_b0":
+        if keras.backend.backend() == "jax":
+            pytest.skip("float32 is too coarse for so many blocks, and JAX has no other unless it is told at its start")
+        request.getfixturevalue("float64")
     shape = (size, size, 3)
     options = {"include_preprocessing": False} if name.startswith(("efficientnet_v2", "convnext")) else {}
     large = {} if name.startswith("vgg") else {"stem": "large"}
@@ -51,12 +64,13 @@ def test_equal_weights_give_equal_logits(name, size, images):
             weights=None, input_shape=shape, classes=10, classifier_activation=None, **options
         )
     initialize(ours, 0)
-    for layer, other in zip(with_weights(ours), with_weights(theirs), strict=True):
-        values = [unsettled(weight, rng) for weight in layer.weights]
-        layer.set_weights(values)
-        other.set_weights(values)
+    for weight in ours.weights:
+        weight.assign(unsettled(weight, rng))
     x = images(2, *shape)
-    expected = theirs.predict_on_batch(x if name.startswith(OWN_PREPROCESSING) else x / 255)
+    for layer, other in zip(with_weights(ours), with_weights(theirs), strict=True):
+        other.set_weights(layer.get_weights())
+    normalised = keras.Model(ours.input, ours.get_layer("normalise").output).predict_on_batch(x)
+    expected = theirs.predict_on_batch(x if name.startswith(OWN_PREPROCESSING) else normalised)
     received = ours.predict_on_batch(x)
     scale = np.abs(expected).max()
     assert np.isfinite(scale)
