@@ -5,6 +5,7 @@ import contextlib
 import keras
 import numpy as np
 from keras import initializers
+from keras.src.backend.common import global_state
 from scipy.special import ndtri
 
 from kcnn import random
@@ -31,6 +32,19 @@ def undrawn():
             stack.callback(setattr, family, "__call__", family.__call__)
             family.__call__ = _zeros
         yield
+
+
+@contextlib.contextmanager
+def unallocated():
+    """While the block lasts, let networks be built whose weights have shapes, and neither values nor memory."""
+    registered = global_state.get_global_attribute("uninitialized_variables", [])
+    global_state.set_global_attribute("uninitialized_variables", [])
+    try:
+        with undrawn(), keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # Keras holds what the scope left without values in a list, and would give them some when the next scope ends.
+        global_state.set_global_attribute("uninitialized_variables", registered)
 
 
 def _zeros(initializer, shape, dtype=None, **options):
