@@ -43,6 +43,7 @@ bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes 
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/files.py
+	$(BIN)/python benchmarks/epochs.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from PIL import Image
 from kcnn.data import load, loading
 from kcnn.data.fingerprint import fingerprint
 from kcnn.data.folder import folder
-from kcnn.data.leaks import check_leaks
+from kcnn.data.leaks import find_copies
 from kcnn.recipe import DataConfig
 
 COUNTS = (1_000, 10_000, 100_000)
@@ -54,9 +54,10 @@ def measure(root, count):
 
     config = DataConfig(name="folder", path=str(root))
     source = timed("list", folder, str(root))
-    listings = timed("divide", loading._divide, source.splits, config, 0, ("train", "validation"))
+    copies = timed("compare", find_copies, source.splits, "train")
+    shares = loading._shares(source.splits, config, 0, ("train", "validation"))
+    listings = timed("divide", loading._divide, source.splits, shares, copies, None)
     timed("classes", loading._class_names, source, listings, ("train", "validation"), None)
-    timed("compare", check_leaks, listings)
     timed("hash", fingerprint, listings)
     if count <= DECODED:
         del source, listings

@@ -1,13 +1,17 @@
 """kcnn: the shipped recipe, through the same assembly and the same callbacks as `kcnn fit`."""
 
-import math
 from types import SimpleNamespace
 
-from _clock import Clock
-
+from kcnn import backend
 from kcnn import recipe as recipes
-from kcnn.assemble import assemble, callbacks
-from kcnn.data.dataset import Dataset, Split
+
+backend.select()  # as the command line does before Keras is imported: the other frameworks stay out
+
+from _clock import Clock  # noqa: E402
+
+from kcnn.anatomy.macs import count_macs  # noqa: E402
+from kcnn.assemble import assemble, callbacks  # noqa: E402
+from kcnn.data.dataset import Dataset, Split  # noqa: E402
 
 
 def trainer(network, precision, images, labels, batch_size, overrides=()):
@@ -44,15 +48,5 @@ def trainer(network, precision, images, labels, batch_size, overrides=()):
         state["step"] += steps
         return logs["loss"][0], clock.seconds
 
-    train.macs = macs(training.network)
+    train.macs = count_macs(training.network)
     return train
-
-
-def macs(network):
-    """Return the multiplications of an image on its way through convolutions and dense layers."""
-    total = 0
-    for layer in network.layers:
-        if layer.weights and hasattr(layer, "kernel"):
-            places = math.prod(layer.output.shape[1:-1])
-            total += places * math.prod(layer.kernel.shape)
-    return total

@@ -35,9 +35,9 @@ class Network:
     def conv(self, x, filters, stride=1, bias=True):
         shape = (3, 3, x.shape[-1], filters)
         kernel = self.variable(shape, tf.initializers.HeNormal(1))
-        x = tf.nn.conv2d(
-            x, tf.cast(kernel, self.dtype), stride, "SAME" if stride == 1 else [[0, 0], [1, 1], [1, 1], [0, 0]]
-        )
+        if stride > 1:  # conv2d's own explicit padding is 50 times slower in bfloat16 on a CPU
+            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        x = tf.nn.conv2d(x, tf.cast(kernel, self.dtype), stride, "SAME" if stride == 1 else "VALID")
         return tf.nn.bias_add(x, tf.cast(self.variable((filters,), tf.zeros), self.dtype)) if bias else x
 
     def norm(self, x):

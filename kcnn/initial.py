@@ -35,8 +35,8 @@ def undrawn():
 
 
 @contextlib.contextmanager
-def unallocated():
-    """While the block lasts, let networks be built whose weights have shapes, and neither values nor memory."""
+def shapes_only():
+    """While the block lasts, let models be built without memory for their weights: to be looked at, not to be run."""
     registered = global_state.get_global_attribute("uninitialized_variables", [])
     global_state.set_global_attribute("uninitialized_variables", [])
     try:

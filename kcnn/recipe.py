@@ -264,6 +264,34 @@ def _literal(text: str) -> Any:
         return text  # a bare word is a string, so that no shell has to carry quotes
 
 
+def parse(text: str, source: str = "The recipe") -> Recipe:
+    """Return the recipe that a text in TOML describes, as `to_toml` writes it; otherwise as `validate`."""
+    return validate(tomllib.loads(text), source)
+
+
+def model_options(name: str, settings: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the keyword arguments of a registered model's builder, for one that is built without a recipe.
+
+    Args:
+        name: A registered name.
+        settings: Such as `"width=64"`, or as in a recipe `"model.width=64"`.
+
+    Raises:
+        RecipeError: A setting is not one of the model's options; the message lists every mistake.
+    """
+    values: dict[str, Any] = {"model": {"name": name}}
+    for setting in settings:
+        _apply(values, f"model.{setting.strip().removeprefix('model.')}")
+    if values["model"]["name"] != name:
+        raise RecipeError(f"--set name={values['model']['name']} names another model; describe that one instead.")
+    try:
+        found = create_model("Model", __base__=Table, model=(_component(MODELS), ...)).model_validate(values)
+    except ValidationError as error:
+        lines = "".join(f"\n  - {_describe(item, values)}" for item in error.errors())
+        raise RecipeError(f"These are not options of {name}:{lines}") from error
+    return found.model.options()  # type: ignore[attr-defined]
+
+
 def validate(values: dict[str, Any], source: str = "The recipe") -> Recipe:
     """Return the recipe that `values` describe; raise `RecipeError` that lists every mistake."""
     mistakes = _mistakes_between_tables(values)

@@ -1,8 +1,9 @@
 """Which architectures the default suite looks at, one of each family, and networks without memory for their weights."""
 
+import keras
 import pytest
 
-from kcnn.initial import unallocated
+from kcnn.initial import shapes_only
 from kcnn.registry import MODELS
 
 # The first of each family stands for it; what comes behind it differs in width and depth.
@@ -17,7 +18,7 @@ each_model = pytest.mark.parametrize(
 
 def outline(name, input_shape=(32, 32, 3), num_classes=10, /, **options):
     """Return a network to look at: its weights have shapes and no values."""
-    with unallocated():
+    with shapes_only():
         return MODELS.get(name)(input_shape, num_classes, **options)
 
 

@@ -17,6 +17,7 @@ LEVELS = {
     "registry": 1,
     "cache": 1,
     "compiled": 2,
+    "facts": 2,
     "backend": 3,
     "recipe": 4,
     "run": 4,
@@ -25,6 +26,7 @@ LEVELS = {
     "random": 5,
     "kernels": 5,
     "initial": 6,
+    "anatomy": 6,
     "layers": 6,
     "augment": 6,
     "data": 6,
@@ -40,6 +42,7 @@ LEVELS = {
 KERAS_FREE = (
     "errors",
     "registry",
+    "facts",
     "backend",
     "recipe",
     "run",
@@ -115,7 +118,19 @@ def test_tables_resolve_and_describe(registry):
         assert registry.summary(name).endswith("."), f"{registry.kind} {name} has no sentence about it"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["models"], ["recipes"], ["datasets"], ["fit", "--help"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["models"],
+        ["models", "resnet20"],
+        ["describe", "--help"],
+        ["recipes"],
+        ["datasets"],
+        ["fit", "--help"],
+    ],
+    ids=str,
+)
 def test_listing_and_help_import_no_keras(arguments):
     code = (
         "import sys\nfrom kcnn.cli import main\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,19 @@ def test_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache.folder("datasets") == tmp_path / "datasets"
 
 
-def test_folder_is_the_users_by_default(monkeypatch):
+def test_folder_is_the_users_by_default(monkeypatch, tmp_path):
+    for name in ("KCNN_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path == Path.home()
+    assert tmp_path in cache.folder("datasets").parents
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a custom of Linux")
+def test_folder_follows_the_systems_own_variable(monkeypatch, tmp_path):
     monkeypatch.delenv("KCNN_CACHE", raising=False)
-    assert Path.home() in cache.folder("datasets").parents
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder("datasets") == tmp_path / "kcnn" / "datasets"
 
 
 @pytest.fixture

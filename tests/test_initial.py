@@ -9,7 +9,7 @@ from keras import initializers
 
 from kcnn import random, recipe
 from kcnn.assemble import build_network
-from kcnn.initial import draw, initialize, unallocated, undrawn
+from kcnn.initial import draw, initialize, shapes_only, undrawn
 
 SHAPE = (3, 3, 40, 50)  # fan in 360, fan out 450
 
@@ -104,7 +104,7 @@ def test_building_draws_nothing_and_initialize_draws_all(name):
 
 
 def test_what_is_not_allocated_stays_so():
-    with unallocated():
+    with shapes_only():
         outline = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="outlined")])
     built = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])  # whose scopes give values to what is waiting
     assert outline.count_params() == 25

@@ -19,6 +19,7 @@ VERBS = {
     "predict": "kcnn.cli.predict",
     "parity": "kcnn.cli.parity",
     "bench": "kcnn.cli.bench",
+    "describe": "kcnn.cli.describe",
     "models": "kcnn.cli.models",
     "recipes": "kcnn.cli.recipes",
     "datasets": "kcnn.cli.datasets",

@@ -39,7 +39,7 @@ def use_backend_for(recipe, name, device=None):
     from kcnn.cli._progress import counting
     from kcnn.workflows.auto import auto
 
-    with counting() as progress:
+    with counting(one_bar=True) as progress:
         name, reason = auto(recipe, device=device, progress=progress)
     return _selected(backend_module.select(name, device, reason), device, deterministic, told=True)
 

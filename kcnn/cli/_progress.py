@@ -23,17 +23,21 @@ def console():
 
 
 @contextlib.contextmanager
-def counting():
-    """Yield a function `(done, total, what)` that shows how far some work is; the total may be None."""
+def counting(*, one_bar=False):
+    """Yield a function `(done, total, what)` that shows how far some work is; the total may be None.
+
+    With `one_bar` all calls count one thing, and `what` is what is done just now.
+    """
     screen = console()
     if screen.is_terminal:
         with _bar(screen, transient=True) as progress:
             tasks = {}
 
             def show(done, total, what):
-                if what not in tasks:
-                    tasks[what] = progress.add_task(what, total=total)
-                progress.update(tasks[what], completed=done, total=total)
+                key = None if one_bar else what
+                if key not in tasks:
+                    tasks[key] = progress.add_task(what, total=total)
+                progress.update(tasks[key], completed=done, total=total, description=what)
 
             yield show
     else:

@@ -29,7 +29,7 @@ def command(recipe, backends, precisions, steps, rounds, data, settings, device,
     from kcnn.cli._progress import counting
     from kcnn.workflows.bench import bench
 
-    with counting() as progress:
+    with counting(one_bar=True) as progress:
         found = bench(
             loaded,
             backends=_names(backends),
@@ -72,7 +72,7 @@ def _show(found):
             f"{speed.step_seconds * 1000:,.{0 if speed.step_seconds > 0.1 else 1}f} ±{spread:.0%}",
             f"{speed.images_per_second:,.0f}",
             f"{speed.evaluated_per_second:,.0f}" if speed.evaluated_per_second else "-",
-            f"{speed.memory:,.0f}",
+            f"{speed.memory:,.0f}" if speed.memory else "-",
             duration(speed.whole(recipe, found.train, found.validation)),
         )
     screen = Console(highlight=False, markup=False)

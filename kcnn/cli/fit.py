@@ -1,5 +1,7 @@
 """kcnn fit: train a recipe, or go on with a training that was stopped."""
 
+import contextlib
+
 import click
 
 from kcnn.backend import AUTO
@@ -103,17 +105,13 @@ def _resume(path, settings, data, force, backend, device, as_json):
 
 
 def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
-    import tomllib
-
-    from kcnn import recipe as recipes
-    from kcnn.run import Run
+    from kcnn.workflows._plan import read_plan
 
     if settings or data:
         raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
-    plan = Run(seeds.path).read_json(seeds.plan)
-    recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
+    recipe, planned = read_plan(seeds)
     if backend in (None, AUTO):
-        backend = seeds.run(plan["seeds"][0]).known_environment().get("backend")
+        backend = seeds.run(planned[0]).known_environment().get("backend")
     use_backend(backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.seeds import resume_seeds
@@ -122,27 +120,23 @@ def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
     _show_seeds(seeds, spreads, as_json)
 
 
+@contextlib.contextmanager
 def _showing(recipe):
-    import contextlib
-
+    """Yield the options of `fit` that show a training, and give the terminal back."""
     from kcnn.cli._progress import counting, training_callback
     from kcnn.environment import command_line
 
-    @contextlib.contextmanager
-    def options():
-        shown = training_callback(recipe.epochs)
-        try:
-            with counting() as progress:
-                yield {
-                    "command": command_line(),
-                    "extra_callbacks": [shown],
-                    "load_progress": progress,
-                    "say": lambda message: click.echo(message, err=True),
-                }
-        finally:
-            shown.stop()
-
-    return options()
+    shown = training_callback(recipe.epochs)
+    try:
+        with counting() as progress:
+            yield {
+                "command": command_line(),
+                "extra_callbacks": [shown],
+                "load_progress": progress,
+                "say": lambda message: click.echo(message, err=True),
+            }
+    finally:
+        shown.stop()
 
 
 def _show(run, as_json):

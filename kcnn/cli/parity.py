@@ -79,8 +79,8 @@ def _show(found, out):
     )
     if found.biases:
         screen.print(
-            f"biases: the {len(found.biases)} in front of a batch norm, which takes them away again. Their gradient is "
-            "rounding noise, so they are compared apart; stats: the norms' statistics, less what such biases add."
+            f"biases: the {len(found.biases)} in front of a batch norm, which takes them away again. Training leaves "
+            "them out, so their gradient is exactly zero; stats: the norms' statistics, less what such biases add."
         )
     screen.print(_verdicts(found))
     for name, logits in found.logits.items():
@@ -146,15 +146,12 @@ def _show_all(found):
     for result in found:
         for name in result.backends[1:]:
             checks = [check for check in result.checks if check.backend == name]
-            *_, logits, same, own = checks
             failed = [check.name for check in checks if not check.holds]
             table.add_row(
                 result.recipe,
                 name,
                 str(len(result.rows)),
-                _exponent(logits.value),
-                _exponent(same.value),
-                _exponent(own.value),
+                *[_exponent(result.check(name, key).value) for key in ("logits", "same_weights_loss", "own_run_loss")],
                 "FAILS" if failed else "holds",
             )
     Console().print(table)

@@ -33,7 +33,7 @@ def load(
 
     Raises:
         DataNotFoundError: If there is nothing to load.
-        DataError: If the same image lies in two splits, a class has too few images, or labels are unknown.
+        DataError: If an image lies in two splits of the source, a class has too few images, or labels are unknown.
         ImageError: If images cannot be read and `config.on_bad_image` is "fail"; one message for all of them.
     """
     from kcnn.data.loading import load_source  # brings NumPy and Pillow, which the table alone does not need

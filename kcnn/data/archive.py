@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from kcnn.data.content import Extent, Spool
+from kcnn.data.counted import Progress, counted
 from kcnn.data.decode import is_image
 from kcnn.errors import DataError
 
@@ -14,7 +15,9 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".
 MAX_MEMBER = 2**29  # bytes; no image that kcnn decodes is larger, so such a member is a mistake or an attack
 
 
-def read_archive(path: Path, memory_limit: float) -> tuple[list[tuple[str, bytes | Extent]], list[tuple[str, str]]]:
+def read_archive(
+    path: Path, memory_limit: float, progress: Progress | None = None
+) -> tuple[list[tuple[str, bytes | Extent]], list[tuple[str, str]]]:
     """Return (name, content) of every file in the archive, and (name, reason) of those that are refused.
 
     A name that is absolute or climbs with ".." is refused, as are links. Only images have their content read.
@@ -22,6 +25,7 @@ def read_archive(path: Path, memory_limit: float) -> tuple[list[tuple[str, bytes
     Args:
         path: An archive that ends in one of ARCHIVES.
         memory_limit: In GiB; what exceeds it is kept in one temporary file.
+        progress: Called as `progress(done, None, what)` while files are unpacked.
 
     Raises:
         DataError: If the archive is damaged or encrypted.
@@ -30,7 +34,7 @@ def read_archive(path: Path, memory_limit: float) -> tuple[list[tuple[str, bytes
     store = _Store(memory_limit * 2**30)
     entries, skipped = [], []
     try:
-        for name, size, refusal, read in members(path):
+        for name, size, refusal, read in counted(members(path), progress, "files unpacked"):
             parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
             if parts[0] in ("", "..") or ".." in parts or ":" in parts[0]:
                 refusal = "its path leads out of the archive"

@@ -4,6 +4,7 @@ import os
 import tempfile
 import weakref
 from dataclasses import dataclass
+from typing import Any
 
 
 class Spool:
@@ -33,8 +34,31 @@ class Extent:
     size: int
 
 
-def read(content: str | bytes | Extent, limit: int = -1) -> bytes:
-    """Return the bytes of one image, or the first `limit` of them. Raises OSError."""
+@dataclass(frozen=True)
+class Member:
+    """One file of an archive, which is unpacked only if the bytes are asked for.
+
+    Attributes:
+        archive: A `kcnn.data.packed.Packed`.
+        number: Of the file in it.
+        size: How many bytes it has.
+        digest: What `kcnn.data.fingerprint.digest` returns for them.
+    """
+
+    archive: Any
+    number: int
+    size: int
+    digest: bytes
+
+
+def unpacked(content: Any) -> Any:
+    """Return where the bytes of a `Member` are, and everything else as it is. Raises `DataError`."""
+    return content.archive.content(content.number) if isinstance(content, Member) else content
+
+
+def read(content: str | bytes | Extent | Member, limit: int = -1) -> bytes:
+    """Return the bytes of one image, or the first `limit` of them. Raises OSError, and `DataError` as `unpacked`."""
+    content = unpacked(content)
     if isinstance(content, bytes):
         return content if limit < 0 else content[:limit]
     if isinstance(content, Extent):
@@ -45,11 +69,11 @@ def read(content: str | bytes | Extent, limit: int = -1) -> bytes:
         return file.read(limit)
 
 
-def size(content: str | bytes | Extent) -> int:
+def size(content: str | bytes | Extent | Member) -> int:
     """Return how many bytes `read` would return. Raises OSError."""
     if isinstance(content, bytes):
         return len(content)
-    return content.size if isinstance(content, Extent) else os.stat(content).st_size
+    return content.size if isinstance(content, Extent | Member) else os.stat(content).st_size
 
 
 def _remove(path):

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kcnn.data import content
 from kcnn.data.helpers import Helpers
-from kcnn.errors import ImageError
+from kcnn.errors import ImageError, KcnnError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -291,7 +291,7 @@ class _Reasons:
 
     def __exit__(self, kind, error, traceback):
         _pillow_warnings.__exit__()
-        if error is None or isinstance(error, ImageError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, KcnnError) or not isinstance(error, Exception):
             return
         raise ImageError(_reason(error)) from error
 

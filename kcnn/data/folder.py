@@ -1,23 +1,23 @@
 """Images of the user: a folder, an archive of one, or a CSV file that lists them."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kcnn.data.archive import ARCHIVES, read_archive
+from kcnn.data.archive import ARCHIVES
+from kcnn.data.counted import Progress, counted
 from kcnn.data.layout import LAYOUT, arrange, is_clutter
 from kcnn.data.listing import Source
+from kcnn.data.packed import read_packed
 from kcnn.data.table import read_table
 from kcnn.errors import DataError, DataNotFoundError
-
-COUNTED = 10_000  # files between two reports of progress
 
 
 def folder(
     path: str | None,
     memory_limit: float = 4.0,
     class_names: Sequence[str] | None = None,
-    progress: Callable[[int, int | None, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Source:
     """Images from a folder with one folder a class, from an archive of one, or from a CSV file.
 
@@ -41,21 +41,14 @@ def folder(
     if not exists:
         raise DataNotFoundError(f"There is no file or folder {str(path)!r}.")
     if root.is_dir():
-        return arrange(_counted(walk(root), progress), str(root), class_names)
+        return arrange(counted(walk(root), progress, "files found"), str(root), class_names, progress)
     if root.suffix.lower() == ".csv":
         return read_table(root)
     if root.name.lower().endswith(ARCHIVES):
-        entries, skipped = read_archive(root, memory_limit)
-        source = arrange(entries, str(root), class_names)
+        entries, skipped = read_packed(root, memory_limit, progress)
+        source = arrange(entries, str(root), class_names, progress)
         return Source(source.splits, source.class_names, [*skipped, *source.skipped])
     raise DataNotFoundError(f"{path} is no folder, archive ({', '.join(ARCHIVES)}) or CSV file. {LAYOUT}")
-
-
-def _counted(files, progress):
-    for count, file in enumerate(files, 1):
-        yield file
-        if progress and count % COUNTED == 0:
-            progress(count, None, "files found")
 
 
 def walk(root: Path) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,14 @@ import sys
 
 import numpy as np
 
+from kcnn.data.content import unpacked
+
 # A program of its own instead of multiprocessing, which would run the caller's main module again.
 PROGRAM = "import sys; sys.path[:] = {path!r}; from kcnn.data.helpers import serve; serve()"
+
+# What a pipe gives whose other end has died, before, between or within an answer. A mistake in decoding ends the helper
+# too; it is raised by this process, which then does the same work.
+GONE = (OSError, EOFError, pickle.UnpicklingError)
 
 
 class Helpers:
@@ -47,7 +53,7 @@ class Helpers:
         if helper:
             try:
                 bad = _ask(helper, contents, image_shape, resize, out)
-            except Exception:  # it has died, or the contents cannot be sent: it is not asked again
+            except GONE:  # it is not asked again
                 pass
             else:
                 self._free.put(helper)
@@ -69,13 +75,13 @@ def _start():
 
 
 def _ask(helper, contents, image_shape, resize, out):
-    pickle.dump((contents, image_shape, resize, out is not None), helper.stdin)
+    pickle.dump((list(map(unpacked, contents)), image_shape, resize, out is not None), helper.stdin)
     helper.stdin.flush()
     bad = pickle.load(helper.stdout)
     if out is not None:
         pixels = memoryview(out).cast("B")
         if helper.stdout.readinto(pixels) != len(pixels):
-            raise EOFError
+            raise EOFError("the helper ended within its answer")
     return bad
 
 

@@ -1,11 +1,9 @@
 """Decoded images kept in the cache folder, so that a later start reads them instead of decoding and hashing files."""
 
-import contextlib
-import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,16 +11,15 @@ import numpy as np
 import PIL
 
 from kcnn import cache
+from kcnn.data.counted import Progress, counted
 from kcnn.data.decode import decode_many
-from kcnn.data.fingerprint import DIGEST_BYTES, digest, digests
-from kcnn.data.leaks import check_leaks
+from kcnn.data.fingerprint import DIGEST_BYTES, digests
 from kcnn.data.listing import Listing
+from kcnn.data.notes import identity, key, mark_used
 
 FORMAT = 1  # of an entry; another number makes all entries anew
 SLAB = 2**28  # bytes of pixels that are decoded before they are written
 BLOCK = 2**24  # bytes of pixels that are read at once
-
-Progress = Callable[[int, int, str], None]
 
 
 class KeptRows:
@@ -92,16 +89,19 @@ def keep(
     """
     if not cache.limit() or not _are_files(listings):
         return None
-    order = sorted(
-        (name, _identity(item), split, index)
+    count = sum(map(len, listings.values()))
+    files = (
+        (name, identity(item), split, index)
         for split, listing in listings.items()
         for index, (name, item) in enumerate(zip(listing.names, listing.contents, strict=True))
     )
-    key = _key((FORMAT, PIL.__version__, image_shape, resize, hashed), (entry[:2] for entry in order))
+    order = sorted(counted(files, progress, "looking at the files", count))
+    identities = counted((entry[:2] for entry in order), progress, "looking for kept images", count)
+    name = key((FORMAT, PIL.__version__, image_shape, resize, hashed), identities)
     rows = {split: np.empty(len(listing), "int64") for split, listing in listings.items()}
     for row, (_, _, split, index) in enumerate(order):
         rows[split][index] = row
-    path = cache.folder("datasets") / key
+    path = cache.folder("datasets") / name
     found = _open(path, rows, (len(order), *image_shape), hashed)
     if found is None:
         contents = [listings[split].contents[index] for _, _, split, index in order]
@@ -113,46 +113,8 @@ def keep(
     return found
 
 
-def check_leaks_once(listings: dict[str, Listing], progress: Progress | None = None) -> None:
-    """Do what `check_leaks` does, unless these very files were found to be free of leaks before."""
-    if not cache.limit() or not _are_files(listings) or len(listings) < 2:
-        check_leaks(listings, progress)
-        return
-    files = (
-        (f"{split}/{name}", _identity(item))
-        for split, listing in listings.items()
-        for name, item in zip(listing.names, listing.contents, strict=True)
-    )
-    marker = cache.folder("datasets") / f"{_key((FORMAT, 'leaks'), files)}.checked"
-    if not marker.exists():
-        check_leaks(listings, progress)
-        with contextlib.suppress(OSError):
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.touch()
-    _mark_used(marker)
-
-
 def _are_files(listings):
     return not any(isinstance(listing.contents, np.ndarray) for listing in listings.values())
-
-
-def _identity(item):
-    """Return what changes whenever a file does: a path's status, of other contents their bytes."""
-    if not isinstance(item, str):
-        return digest(item).hex()
-    try:
-        status = os.stat(item)
-    except OSError as error:
-        return f"error {error.errno}"
-    # The time of the last change of status cannot be set back, as rsync and cp -p do with that of the content.
-    return f"{status.st_dev}/{status.st_ino}/{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}"
-
-
-def _key(what, files):
-    total = hashlib.blake2b(repr(what).encode(), digest_size=16)
-    for name, identity in files:
-        total.update(f"\0{name}\0{identity}".encode("utf-8", "surrogateescape"))
-    return total.hexdigest()
 
 
 def _open(path, rows, shape, hashed):
@@ -171,7 +133,7 @@ def _open(path, rows, shape, hashed):
     if not whole:
         cache.remove(path)
         return None
-    _mark_used(path)
+    mark_used(path)
     return Kept(path, rows, bad, known)
 
 
@@ -194,11 +156,6 @@ def _copy(path, rows):
     return copy
 
 
-def _mark_used(path):
-    with contextlib.suppress(OSError):  # a cache that can only be read
-        os.utime(path)
-
-
 def _make(path, contents, image_shape, resize, hashed, progress):
     """Decode into a folder beside `path` that takes its name when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,8 +166,7 @@ def _make(path, contents, image_shape, resize, hashed, progress):
     try:
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
         if hashed:
-            told = progress and (lambda done: progress(done, len(contents), "fingerprint of the data"))
-            known = np.frombuffer(b"".join(digests(contents, told)), "uint8").reshape(len(contents), DIGEST_BYTES)
+            known = np.frombuffer(b"".join(digests(contents, progress)), "uint8").reshape(len(contents), DIGEST_BYTES)
             np.save(beside / "digests.npy", known)
         (beside / "facts.json").write_text(json.dumps({"bad": bad}), encoding="utf-8")
         beside.chmod(0o755)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kcnn.data.counted import Progress, counted
 from kcnn.data.decode import EXTENSIONS, is_image
 from kcnn.data.listing import Listing, Source, quoted
 from kcnn.errors import DataError, DataNotFoundError
@@ -31,20 +32,27 @@ def is_clutter(name: str) -> bool:
     return name.startswith(".") or name.lower() in CLUTTER
 
 
-def arrange(entries: Iterable[tuple[str, Any]], where: str, class_names: Sequence[str] | None) -> Source:
+def arrange(
+    entries: Iterable[tuple[str, Any]],
+    where: str,
+    class_names: Sequence[str] | None,
+    progress: Progress | None = None,
+) -> Source:
     """Return the splits that the paths stand for.
 
     Args:
         entries: (path relative to the root with forward slashes, content) of every file.
         where: The root, for messages.
         class_names: Known classes: a single folder of such a name is a class, not a wrapping folder.
+        progress: Called as `progress(done, total, what)` while many files are put in order.
 
     Raises:
         DataNotFoundError: If no image lies in a class folder.
         DataError: If split folders stand beside others, or two folders stand for one split.
     """
     files = {tuple(path.split("/")): content for path, content in entries}
-    files = {path: files[path] for path in sorted(files) if not any(map(is_clutter, path))}
+    told = counted(sorted(files), progress, "putting files in order", len(files))
+    files = {path: files[path] for path in told if not any(map(is_clutter, path))}
     images = {path: content for path, content in files.items() if is_image(path[-1])}
     if not any(len(path) > 1 for path in images):
         found = f"{len(images)} images, but in no class folder" if images else "no images"
@@ -58,10 +66,10 @@ def arrange(entries: Iterable[tuple[str, Any]], where: str, class_names: Sequenc
 
     folders = _split_folders(images, root)
     if not folders:
-        source = _source({"train": ((), root)}, images, files)
+        source = _source({"train": ((), root)}, images, files, progress)
     else:
         roots = {split: ((name,), f"{root}/{name}") for split, name in folders.items()}
-        source = _source(roots, images, files)
+        source = _source(roots, images, files, progress)
     return Source(source.splits, skipped=outside + source.skipped)
 
 
@@ -101,14 +109,15 @@ def _split_folders(images, root):
     return folders
 
 
-def _source(roots, images, files):
+def _source(roots, images, files, progress):
     """Build the listing of each split; `roots` maps it to (path of its folder, the same for messages)."""
     splits = {}
     left = dict(images)
     skipped = []
     for split, (prefix, where) in roots.items():
         depth = len(prefix)
-        inside = [path for path in images if path[:depth] == prefix and len(path) > depth + 1]
+        told = counted(images, progress, "sorting images into classes", len(images))
+        inside = [path for path in told if path[:depth] == prefix and len(path) > depth + 1]
         splits[split] = Listing(
             names=["/".join(path[depth:]) for path in inside],
             labels=[path[depth] for path in inside],

@@ -1,42 +1,74 @@
-"""Finds the same image in two splits, which would make every measured accuracy too good."""
+"""Finds files with the same bytes: in two splits they would make every measured accuracy too good."""
 
 import hashlib
-import itertools
 from collections import defaultdict
-from collections.abc import Callable
 
 import numpy as np
 
 from kcnn.data import content
+from kcnn.data.counted import Progress, counted
 from kcnn.data.listing import Listing
+from kcnn.data.notes import identity, noted
 from kcnn.errors import DataError
 
-COUNTED = 10_000  # images between two reports of progress
+FORMAT = 1  # of what is noted
 HEAD = 65536  # bytes; most images are smaller, and for larger ones this rules nearly all pairs out
 
 
-def check_leaks(splits: dict[str, Listing], progress: Callable[[int, int, str], None] | None = None) -> None:
-    """Raise `DataError` if two splits hold a file with the same bytes.
+def find_copies(
+    splits: dict[str, Listing], dividing: str | None = None, progress: Progress | None = None
+) -> list[list[list]]:
+    """Return groups of [split, index], of files with the same bytes that lie in two splits, or in that to be divided.
 
-    Only files whose size occurs in two splits are read. Arrays, which come from published data, are not checked.
-    `progress` is called as `progress(done, total, what)`.
+    Only files whose size occurs twice are read. Arrays, which come from published data, are not compared, nor are
+    empty files. `progress` is called as `progress(done, total, what)`.
     """
-    entries = [
-        (split, index)
-        for split, listing in splits.items()
-        if not isinstance(listing.contents, np.ndarray)
-        for index in range(len(listing))
+    groups = [
+        [
+            [split, index]
+            for split, listing in splits.items()
+            if not isinstance(listing.contents, np.ndarray)
+            for index in range(len(listing))
+        ]
     ]
-    sieves = [content.size, lambda item: _digest(item, HEAD), lambda item: _digest(item, -1)]
-    groups = [entries]
-    for sieve in sieves:
-        if progress:
-            sieve = _watched(sieve, sum(map(len, groups)), progress)
-        groups = [part for group in groups for part in _divide(group, sieve, splits)]
-    if not groups:
+    for sieve in (content.size, lambda item: _digest(item, HEAD), lambda item: _digest(item, -1)):
+        parts = defaultdict(list)
+        entries = ((number, *entry) for number, group in enumerate(groups) for entry in group)
+        for number, split, index in counted(entries, progress, "comparing the images", sum(map(len, groups))):
+            try:
+                value = sieve(splits[split].contents[index])
+            except OSError:
+                continue  # decoding will report it
+            if value:  # an empty file equals every other empty file
+                parts[number, value].append([split, index])
+        groups = [part for part in parts.values() if _matters(part, dividing)]
+    return groups
+
+
+def find_copies_once(
+    splits: dict[str, Listing], dividing: str | None = None, progress: Progress | None = None
+) -> list[list[list]]:
+    """Return what `find_copies` returns, or what it returned when it was called for these very files."""
+    if any(isinstance(listing.contents, np.ndarray) for listing in splits.values()):
+        return find_copies(splits, dividing, progress)
+    if len(splits) < 2 and dividing is None:
+        return []
+    files = (
+        (f"{split}/{name}", identity(item))
+        for split, listing in splits.items()
+        for name, item in zip(listing.names, listing.contents, strict=True)
+    )
+    files = counted(files, progress, "looking at the files", sum(map(len, splits.values())))
+    return noted((FORMAT, "copies", dividing), files, lambda: find_copies(splits, dividing, progress))
+
+
+def check_leaks(splits: dict[str, Listing], copies: list[list[list]]) -> None:
+    """Raise `DataError` if some of `copies`, which `find_copies` found, lie in two splits."""
+    leaks = [group for group in copies if len({split for split, _ in group}) > 1]
+    if not leaks:
         return
-    count = sum(len(group) - 1 for group in groups)
-    first, second = _pair(groups[0], splits)
+    count = sum(len(group) - 1 for group in leaks)
+    first, second = _pair(leaks[0], splits)
     number = "1 image lies" if count == 1 else f"{count:,} images lie"
     raise DataError(
         f"{number} in more than one split, for instance {first!r} is the same as {second!r}. "
@@ -44,33 +76,15 @@ def check_leaks(splits: dict[str, Listing], progress: Callable[[int, int, str], 
     )
 
 
-def _divide(group, sieve, splits):
-    """Return the parts of `group` that agree in `sieve` and still span two splits."""
-    parts = defaultdict(list)
-    for split, index in group:
-        try:
-            value = sieve(splits[split].contents[index])
-        except OSError:
-            continue  # decoding will report it
-        if value:  # an empty file equals every other empty file
-            parts[value].append((split, index))
-    return [part for part in parts.values() if len({split for split, _ in part}) > 1]
-
-
-def _watched(sieve, total, progress):
-    """Return the sieve as a function that also reports how often it was called."""
-    numbers = itertools.count(1)
-
-    def watched(item):
-        number = next(numbers)
-        if number % COUNTED == 0 or number == total:
-            progress(number, total, "comparing the splits")
-        return sieve(item)
-
-    return watched
+def _matters(group, dividing):
+    """Return whether a group spans two splits, or lies in the one that is to be divided and may come to."""
+    splits = {split for split, _ in group}
+    return len(splits) > 1 or (splits == {dividing} and len(group) > 1)
 
 
 def _digest(item, limit):
+    if isinstance(item, content.Member):
+        return item.digest
     if limit < 0 and content.size(item) <= HEAD:
         return b"all of it was compared"
     return hashlib.blake2b(content.read(item, limit), digest_size=16).digest()

@@ -1,14 +1,18 @@
 """From the recipe's [data] to a Dataset: list, divide, check, decode, measure."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import PIL
 
 from kcnn.data.dataset import Dataset, Split
 from kcnn.data.decode import decode_many, peek
 from kcnn.data.fingerprint import fingerprint
-from kcnn.data.kept import check_leaks_once, keep
+from kcnn.data.kept import keep
+from kcnn.data.leaks import check_leaks, find_copies_once
 from kcnn.data.listing import Listing, Source, natural_key, quoted
+from kcnn.data.notes import identity, noted
 from kcnn.data.split import hold_out, take
 from kcnn.data.statistics import lowest, measure
 from kcnn.data.stream import StreamedImages
@@ -36,14 +40,16 @@ def load_source(
     unknown = [split for split in splits if split not in SPLITS]
     if unknown:
         raise ValueError(f"`splits` must be of {', '.join(SPLITS)}. Received: {splits}")
-    given = source.splits
+    given = {split: source.splits[split] for split in SPLITS if split in source.splits}
     if undivided and set(given) == {"train"}:
         given = {splits[0]: given["train"]}
-    listings = _divide(given, config, seed, splits)
+    shares = _shares(given, config, seed, splits)
+    copies = find_copies_once(given, "train" if shares else None, progress)
+    check_leaks(given, copies)
+    listings = _divide(given, shares, copies, progress)
     if "train" in splits and "train" not in listings:
         raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
     names = _class_names(source, listings, splits, class_names)
-    check_leaks_once(listings, progress)
     image_shape = _image_shape(listings, splits, config)
     if "train" in splits and config.limit is not None:
         train = listings["train"]
@@ -66,18 +72,23 @@ def load_source(
     )
 
 
-def _divide(given, config, seed, splits):
-    """Return the listings with test and validation held out where the source has none of its own."""
-    listings = dict(given)
+def _shares(given, config, seed, splits):
+    """Return {split: (fraction, seed)} of what is held out from the training images."""
     # The test set is the same for every seed; validation is not divided off where nobody asks for it.
     asked = {"test": (config.test, 0)}
     if "train" in splits or "validation" in splits:
         asked["validation"] = (config.validation, seed)
-    for split, (fraction, split_seed) in asked.items():
-        if "train" not in listings or split in listings or not fraction:
-            continue
+    return {split: asked[split] for split in asked if "train" in given and split not in given and asked[split][0]}
+
+
+def _divide(given, shares, copies, progress):
+    """Return the listings with `shares` of the training images held out; copies of one image stay together."""
+    listings = dict(given)
+    names = given["train"].names if shares else []
+    same_as = {names[index]: names[group[0][1]] for group in copies for _, index in group[1:]} if shares else {}
+    for split, (fraction, split_seed) in shares.items():
         train = listings["train"]
-        held = hold_out(train.names, train.labels, fraction, split_seed, split)
+        held = hold_out(train.names, train.labels, fraction, split_seed, split, same_as=same_as, progress=progress)
         listings[split] = train.take(np.flatnonzero(held))
         listings["train"] = train.take(np.flatnonzero(~held))
     return {split: listings[split] for split in SPLITS if split in listings and len(listings[split])}
@@ -113,17 +124,27 @@ def _image_shape(listings, splits, config):
         return *config.image_size, config.channels
     wanted = next((split for split in ("train", *splits) if split in listings), None)
     listing = listings.get(wanted, Listing([], [], []))
-    headers = []
-    for index in lowest(listing.names, HEADERS):
-        try:
-            headers.append(peek(listing.contents[index]))
-        except ImageError:
-            continue  # decoding will report it
-    sizes = {header[:2] for header in headers}
+    headers = _headers(listing.take(lowest(listing.names, HEADERS)))
+    sizes = {(height, width) for height, width, _ in headers}
     common = next(iter(sizes)) if len(sizes) == 1 else DEFAULT_SIZE
     size = config.image_size or (common if max(common) <= LARGEST_NATIVE_SIDE else DEFAULT_SIZE)
-    channels = config.channels or (1 if headers and all(header[2] for header in headers) else 3)
+    channels = config.channels or (1 if headers and all(grey for *_, grey in headers) else 3)
     return *size, channels
+
+
+def _headers(listing):
+    """Return [height, width, is it grey] of each image that has them; noted, since an archive need not be unpacked."""
+
+    def find():
+        found = []
+        for item in listing.contents:
+            with contextlib.suppress(ImageError):  # decoding will report it
+                found.append(peek(item))
+        return found
+
+    if isinstance(listing.contents, np.ndarray):
+        return find()
+    return noted(("headers", PIL.__version__), zip(listing.names, map(identity, listing.contents), strict=True), find)
 
 
 def _decode(listings, class_names, image_shape, config, kept, progress):

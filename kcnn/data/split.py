@@ -6,11 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from kcnn import random
+from kcnn.data.counted import Progress, counted
 from kcnn.data.listing import quoted
 from kcnn.errors import DataError
 
 
-def hold_out(names: Sequence[str], labels: Sequence[str], fraction: float, seed: int, purpose: str) -> np.ndarray:
+def hold_out(
+    names: Sequence[str],
+    labels: Sequence[str],
+    fraction: float,
+    seed: int,
+    purpose: str,
+    *,
+    same_as: dict[str, str] | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
     """Return a boolean array (N,) that is true for the images to hold out.
 
     An image is held out if the hash of seed, purpose and its name is below `fraction`. So no image moves when others
@@ -21,11 +31,20 @@ def hold_out(names: Sequence[str], labels: Sequence[str], fraction: float, seed:
     Args:
         fraction: From 0 (none) to 1 (all of them).
         purpose: The name of the split, for instance `"validation"`.
+        same_as: The name of the image with which one goes, of each that is a copy of another.
+        progress: Called as `progress(done, total, what)`.
 
     Raises:
-        DataError: If a class has fewer than two images to divide.
+        DataError: If a class has fewer than two images to divide, where copies count as one.
     """
-    draws = np.array([random.fraction(seed, purpose, name) for name in names])
+    if same_as:
+        kept = [index for index, name in enumerate(names) if name not in same_as]
+        firsts = [names[index] for index in kept]
+        held = hold_out(firsts, [labels[index] for index in kept], fraction, seed, purpose, progress=progress)
+        side = dict(zip(firsts, held, strict=True))
+        return np.array([side[same_as.get(name, name)] for name in names])
+    told = counted(names, progress, f"dividing off the {purpose} images", len(names))
+    draws = np.array([random.fraction(seed, purpose, name) for name in told])
     held = draws < fraction
     if fraction <= 0 or fraction >= 1:
         return held
@@ -33,8 +52,8 @@ def hold_out(names: Sequence[str], labels: Sequence[str], fraction: float, seed:
     single = [label for label, members in classes.items() if len(members) < 2]
     if single:
         raise DataError(
-            f"Each class needs at least 2 images where {purpose} images are held out, one for each side. "
-            f"Received a single one for {quoted(single)}. Add images, remove the class, "
+            f"Each class needs at least 2 images where {purpose} images are held out, one for each side; copies count "
+            f"once. Received a single one for {quoted(single)}. Add images, remove the class, "
             f"or set data.{purpose} = 0."
         )
     for members in classes.values():

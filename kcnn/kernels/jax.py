@@ -6,28 +6,40 @@ import jax.numpy as jnp
 DIRECT = False
 
 
-def conv(x, kernel, bias, strides, same):
+def conv(x, kernel, bias, strides, padding, dtype):
+    sides = [(size, size) for size in padding]
     x = jax.lax.conv_general_dilated(
-        x, kernel, strides, "SAME" if same else "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x.astype(dtype), kernel.astype(dtype), strides, sides, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    return x if bias is None else x + bias
+    return x if bias is None else x + bias.astype(dtype)
 
 
-def batch_norm(x, scale, offset, epsilon, relu):
-    wide = x.astype(jnp.float32)
+def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):
+    wide = x.astype(dtype).astype(jnp.float32)
     mean = wide.mean((0, 1, 2))
     centred = wide - mean
     variance = jnp.square(centred).mean((0, 1, 2))
-    y = centred * (scale * jax.lax.rsqrt(variance + epsilon)) + offset
-    y = jax.nn.relu(y) if relu else y
-    return y.astype(x.dtype), mean, variance
+    factor = jax.lax.rsqrt(variance + epsilon)
+    y = centred * (factor if scale is None else scale * factor)
+    y = (y if offset is None else y + offset).astype(dtype)
+    if shortcut is not None:
+        y = y + shortcut.astype(dtype)
+    return jax.nn.relu(y) if relu else y, mean, variance
+
+
+def move(variable, value, momentum):
+    variable.assign(variable * momentum + value * (1.0 - momentum))
 
 
 def max_pool(x, size, strides):
     return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, *size, 1), (1, *strides, 1), "VALID")
 
 
-adam = None  # what Keras spells out is compiled to one loop
+def subsample(x, strides):
+    return x[:, :: strides[0], :: strides[1]]
+
+
+adam = sgd = None  # what Keras spells out is compiled to one loop
 
 
 def feed(batches, start):

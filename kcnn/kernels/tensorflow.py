@@ -5,24 +5,42 @@ import tensorflow as tf
 DIRECT = False
 
 
-def conv(x, kernel, bias, strides, same):
+def conv(x, kernel, bias, strides, padding, dtype):
+    x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
+    same = strides == (1, 1) and padding == tuple(size // 2 for size in kernel.shape[:2])
+    if any(padding) and not same:
+        # conv2d's own explicit padding is 50 times slower in bfloat16 on a CPU.
+        x = tf.pad(x, [(0, 0), *((size, size) for size in padding), (0, 0)])
     x = tf.nn.conv2d(x, kernel, strides, "SAME" if same else "VALID")
-    return x if bias is None else tf.nn.bias_add(x, bias)
+    return x if bias is None else tf.nn.bias_add(x, tf.cast(bias, dtype))
 
 
-def batch_norm(x, scale, offset, epsilon, relu):
-    unused = tf.zeros_like(scale)
+def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):
+    x = tf.cast(x, dtype)
+    unused = tf.zeros(x.shape[-1])
+    scale = tf.ones_like(unused) if scale is None else scale
+    offset = unused if offset is None else offset
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=x, scale=scale, offset=offset, mean=unused, variance=unused, epsilon=epsilon,
         exponential_avg_factor=1.0, is_training=True,
     )  # fmt: skip
     # The kernel divides by one less than there are numbers.
     count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    if shortcut is not None:
+        y = y + tf.cast(shortcut, dtype)
     return tf.nn.relu(y) if relu else y, mean, variance * ((count - 1) / count)
+
+
+def move(variable, value, momentum):
+    variable.assign(variable * momentum + value * (1.0 - momentum))
 
 
 def max_pool(x, size, strides):
     return tf.nn.max_pool2d(x, size, strides, "VALID")
+
+
+def subsample(x, strides):
+    return tf.nn.avg_pool2d(x, 1, strides, "VALID")
 
 
 def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2):
@@ -33,6 +51,14 @@ def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable), m=_handle(m), v=_handle(v), beta1_power=powers[0], beta2_power=powers[1], lr=rate,
             beta1=beta_1, beta2=beta_2, epsilon=epsilon, grad=gradient + l2 * variable.value if l2 else gradient,
+        )  # fmt: skip
+
+
+def sgd(variables, gradients, velocities, rate, momentum, nesterov, l2):
+    for variable, gradient, velocity in zip(variables, gradients, velocities, strict=True):
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=_handle(variable), accum=_handle(velocity), lr=rate, momentum=momentum, use_nesterov=nesterov,
+            grad=gradient + l2 * variable.value if l2 else gradient,
         )  # fmt: skip
 
 

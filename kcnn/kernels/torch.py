@@ -6,25 +6,36 @@ from torch.nn import functional
 DIRECT = True
 
 
-def conv(x, kernel, bias, strides, same):
-    # Kernels are of odd size where `same` is wanted, so that both sides are padded alike.
-    padding = [size // 2 for size in kernel.shape[:2]] if same else 0
-    kernel = kernel.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
-    return _last(functional.conv2d(_first(x), kernel, bias, strides, padding))
+def conv(x, kernel, bias, strides, padding, dtype):
+    dtype = getattr(torch, dtype)
+    kernel = kernel.to(dtype).permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    bias = bias if bias is None else bias.to(dtype)
+    return _last(functional.conv2d(_first(x.to(dtype)), kernel, bias, strides, padding))
 
 
-def batch_norm(x, scale, offset, epsilon, relu):
-    mean, variance = torch.zeros_like(scale), torch.zeros_like(scale)
-    y = functional.batch_norm(_first(x), mean, variance, scale, offset, True, 1.0, epsilon)
+def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):
+    dtype = getattr(torch, dtype)
+    y, mean, inverse = torch.native_batch_norm(_first(x.to(dtype)), scale, offset, None, None, True, 0.0, epsilon)
+    # In place, since the gradients of these need nothing that is overwritten.
+    if shortcut is not None:
+        y = y.add_(_first(shortcut.to(dtype)))
     if relu:
         y = y.relu_()
-    # The kernel divides by one less than there are numbers.
-    count = x.numel() // x.shape[-1]
-    return _last(y), mean, variance * ((count - 1) / count)
+    return _last(y), mean, inverse.pow(-2).sub_(epsilon)
+
+
+@torch.no_grad()
+def move(variable, value, momentum):
+    variable.value.lerp_(value, 1 - momentum)
 
 
 def max_pool(x, size, strides):
     return _last(functional.max_pool2d(_first(x), size, strides))
+
+
+def subsample(x, strides):
+    # The gradient of an average pool comes with the channels first, and slows what it is added to.
+    return x[:, :: strides[0], :: strides[1]]
 
 
 def _first(x):
@@ -42,6 +53,21 @@ def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2
         values, gradients, momentums, velocities, [], steps, lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=l2,
         eps=epsilon, amsgrad=False, maximize=False,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def sgd(variables, gradients, velocities, rate, momentum, nesterov, l2):
+    values, velocities = ([each.value for each in group] for group in (variables, velocities))
+    if l2:
+        gradients = torch._foreach_add(gradients, values, alpha=l2)
+    steps = torch._foreach_mul(gradients, -rate)
+    torch._foreach_mul_(velocities, momentum)
+    torch._foreach_add_(velocities, steps)
+    if nesterov:
+        torch._foreach_add_(values, steps)
+        torch._foreach_add_(values, velocities, alpha=momentum)
+    else:
+        torch._foreach_add_(values, velocities)
 
 
 def feed(batches, start):

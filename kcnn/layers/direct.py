@@ -16,7 +16,7 @@ class DirectModel(keras.Model):
     PyTorch runs the Python of every layer at every step, and most of what `Layer.__call__` does (binding arguments,
     looking for symbols and masks, casting) is settled once the model is built. So on PyTorch `layer.call` is called
     instead where it does the same: for the layers of kcnn, which expect nothing of the ceremony, and for stock layers
-    without variables whose inputs have their dtype.
+    whose inputs and variables have their dtype.
     """
 
     def __init__(self, *args, **kwargs):
@@ -40,23 +40,40 @@ class DirectModel(keras.Model):
         values = {
             id(tensor): given for tensor, given in zip(self.inputs, self._standardize_inputs(inputs), strict=True)
         }
-        for node, direct in self._steps():
-            layer = node.operation
-            args, kwargs = node.arguments.fill_in(values)
-            if getattr(layer, "_call_has_training_arg", False):
-                kwargs["training"] = True
-            output = (layer.call if direct else layer)(*args, **kwargs)
-            values[id(node.outputs[0])] = output
+        for function, arguments, output in self._steps():
+            args, kwargs = arguments(values)
+            values[output] = function(*args, **kwargs)
         outputs = [values[id(tensor)] for tensor in self.outputs]
         return outputs if len(outputs) > 1 else outputs[0]
 
     def _steps(self):
-        """Return (node, whether to call its layer directly) in their order."""
+        """Return, in their order: a function to call, what makes its arguments of the values, the id of its output."""
         if not hasattr(self, "_direct_steps"):
             depths = sorted(self._nodes_by_depth, reverse=True)
             nodes = [node for depth in depths for node in self._nodes_by_depth[depth] if not node.is_input]
-            self._direct_steps = [(node, is_direct(node.operation, node.input_tensors)) for node in nodes]
+            self._direct_steps = [(direct(node), arguments_of(node), id(node.outputs[0])) for node in nodes]
         return self._direct_steps
+
+
+def direct(node):
+    """Return what to call for a node: its layer, or `layer.call` where that does the same."""
+    return node.operation.call if is_direct(node.operation, node.input_tensors) else node.operation
+
+
+def arguments_of(node):
+    """Return a function from the values of tensors, by the tensors' ids, to the arguments of a node in training."""
+    args, kwargs = node.arguments.args, dict(node.arguments.kwargs)
+    trained = {"training": True} if getattr(node.operation, "_call_has_training_arg", False) else {}
+    places = [id(tensor) for tensor in args]
+    if set(places) == {id(tensor) for tensor in node.input_tensors}:  # so that none is within a list
+        kwargs |= trained
+        return lambda values: ([values[place] for place in places], kwargs)
+
+    def fill_in(values):
+        args, kwargs = node.arguments.fill_in(values)
+        return args, kwargs | trained
+
+    return fill_in
 
 
 def is_direct(layer, tensors):
@@ -64,7 +81,9 @@ def is_direct(layer, tensors):
     if type(layer).__module__.startswith("kcnn."):
         return True
     return (
-        type(layer) in (keras.layers.Activation, keras.layers.Add, keras.layers.Flatten, keras.layers.Identity)
-        and not layer.weights
+        type(layer).__module__.startswith("keras.")
+        and not isinstance(layer, keras.Model)
+        and layer.activity_regularizer is None
+        and not (layer.weights and layer.compute_dtype != layer.variable_dtype)
         and all(tensor.dtype == layer.compute_dtype for tensor in tensors)
     )

@@ -5,7 +5,7 @@ from keras import layers
 
 from kcnn.layers.batch_norm import FusedBatchNormalization
 from kcnn.layers.conv import FastConv2D
-from kcnn.layers.max_pooling import FastMaxPooling2D
+from kcnn.layers.pooling import FastMaxPooling2D, Subsampling2D
 
 
 def faster(network):
@@ -15,24 +15,46 @@ def faster(network):
         network: A functional model of stock layers, whose variables its twins share.
     """
     behind = dict(followed_by(network))
-    found = {}
+    found, pads = {}, {}
     for layer, after in behind.items():
-        if FastConv2D.serves(layer):
+        if FastConv2D.pads(layer, after):
+            found[layer.name], pads[after] = nothing(layer), layer
+        elif FastConv2D.serves(layer):
             norm = after if layer.use_bias and after and FusedBatchNormalization.serves(after) else None
-            found[layer.name] = FastConv2D(layer, norm)
+            found[layer.name] = FastConv2D(layer, norm, pads.get(layer))
             if norm:
-                found[norm.name] = FusedBatchNormalization(norm, layer.bias)
-        elif FusedBatchNormalization.serves(layer):
-            twin = found.setdefault(layer.name, FusedBatchNormalization(layer))
-            if after and is_relu(after) and not (behind[after] and FastMaxPooling2D.serves(behind[after])):
-                twin.relu = True
-                found[after.name] = layers.Identity(name=after.name, dtype=after.dtype_policy)
+                found |= fused(norm, behind, found, layer.bias)
+        elif FusedBatchNormalization.serves(layer) and layer.name not in found:
+            found |= fused(layer, behind, found)
         elif is_relu(layer) and after and FastMaxPooling2D.serves(after):
             # The larger of two numbers is the same before and after, and there is less to cut off afterwards.
             found[layer.name], found[after.name] = FastMaxPooling2D(after), layer
         elif FastMaxPooling2D.serves(layer):
             found.setdefault(layer.name, FastMaxPooling2D(layer))
+        elif Subsampling2D.serves(layer):
+            found[layer.name] = Subsampling2D(layer)
     return found
+
+
+def fused(norm, behind, found, bias=None):
+    """Return what takes the place of a batch normalisation and of what is behind it, in the form of `faster`."""
+    last, replaced = norm, {}
+    add = behind[norm]
+    if add and add.name not in found and FusedBatchNormalization.adds(norm, add):
+        last, replaced = add, {norm.name: nothing(norm)}
+    else:
+        add = None
+    relu = behind[last]
+    if relu and is_relu(relu) and not (behind[relu] and FastMaxPooling2D.serves(behind[relu])):
+        replaced[relu.name] = nothing(relu)
+    else:
+        relu = None
+    return replaced | {last.name: FusedBatchNormalization(norm, bias, add=add, relu=relu is not None)}
+
+
+def nothing(layer):
+    """Return what passes its input on, in the place of a layer whose work another one does."""
+    return layers.Identity(name=layer.name, dtype=layer.dtype_policy)
 
 
 def followed_by(network):

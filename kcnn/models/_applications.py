@@ -10,7 +10,7 @@ import re
 import keras
 from keras import layers
 
-from kcnn.initial import unallocated
+from kcnn.initial import shapes_only
 from kcnn.models._blocks import NORM_MOMENTUM, logits, pixels
 
 PREPROCESSING = (layers.Rescaling, layers.Normalization)  # which `normalise` does
@@ -85,7 +85,7 @@ def adopt(
 
 def _graph(application, shape, num_classes, options):
     """Return the network as keras.applications builds it, without memory for its weights."""
-    with unallocated():
+    with shapes_only():
         return application(
             weights=None,
             input_tensor=keras.Input(shape),  # as `input_shape` it must be at least 32, with 1 or 3 channels

@@ -137,10 +137,15 @@ def _decaying(base, l2, decay_norm_and_bias):
             return decay_norm_and_bias or len(variable.shape) > 1
 
         def _backend_update_step(self, grads, trainable_variables, learning_rate):
-            step = ops.cast(self.iterations + 1, "float32")
-            if isinstance(self, keras.optimizers.Adam) and kernels().adam:
+            update = self._fused()
+            if update:
                 for decays in (True, False):
-                    self._fused_adam(decays, grads, trainable_variables, step, learning_rate)
+                    pairs = zip(grads, trainable_variables, strict=True)
+                    chosen = [
+                        (grad, variable) for grad, variable in pairs if self._use_weight_decay(variable) == decays
+                    ]
+                    if chosen:
+                        update(*zip(*chosen, strict=True), ops.cast(learning_rate, "float32"), l2 if decays else 0.0)
                 return
             if l2:
                 grads = [
@@ -153,32 +158,34 @@ def _decaying(base, l2, decay_norm_and_bias):
             # Adam's epsilon is that of the paper's Algorithm 1 and of PyTorch; Keras's update takes the paper's
             # "epsilon hat", which in the first step is 32 times as large beside the second moment. A tensor of this
             # trace must not outlive the step, so the number is put back.
-            epsilon = self.epsilon
+            epsilon, step = self.epsilon, ops.cast(self.iterations + 1, "float32")
             self.epsilon = epsilon * ops.sqrt(1 - ops.power(ops.cast(self.beta_2, "float32"), step))
             try:
                 super()._backend_update_step(grads, trainable_variables, learning_rate)
             finally:
                 self.epsilon = epsilon
 
-        def _fused_adam(self, decays, grads, trainable_variables, step, learning_rate):
-            """Update the variables that L2 decays, or the others, in the framework's own kernel."""
-            pairs = zip(grads, trainable_variables, strict=True)
-            chosen = [(grad, variable) for grad, variable in pairs if self._use_weight_decay(variable) == decays]
-            if not chosen:
-                return
-            grads, variables = zip(*chosen, strict=True)
-            places = [self._get_variable_index(variable) for variable in variables]
+        def _fused(self):
+            """Return the framework's own update `(gradients, variables, rate, l2)`, or None where it has none."""
+            if isinstance(self, keras.optimizers.Adam) and kernels().adam:
+                return self._fused_adam
+            if isinstance(self, keras.optimizers.SGD) and self.momentum and kernels().sgd:
+                return self._fused_sgd
+            return None
+
+        def _fused_adam(self, gradients, variables, rate, l2):
+            step = ops.cast(self.iterations + 1, "float32")
+            momentums, velocities = (self._beside(variables, state) for state in (self._momentums, self._velocities))
             kernels().adam(
-                list(variables),
-                list(grads),
-                [self._momentums[place] for place in places],
-                [self._velocities[place] for place in places],
-                step,
-                ops.cast(learning_rate, "float32"),
-                self.beta_1,
-                self.beta_2,
-                self.epsilon,
-                l2 if decays else 0.0,
+                variables, gradients, momentums, velocities, step, rate, self.beta_1, self.beta_2, self.epsilon, l2
             )
+
+        def _fused_sgd(self, gradients, variables, rate, l2):
+            velocities = self._beside(variables, self.momentums)
+            kernels().sgd(variables, gradients, velocities, rate, self.momentum, self.nesterov, l2)
+
+        def _beside(self, variables, state):
+            """Return those of the optimizer's own variables that belong to `variables`."""
+            return [state[self._get_variable_index(variable)] for variable in variables]
 
     return Decaying

@@ -78,10 +78,12 @@ class LearningRateTable(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, rates):
         self.rates = np.asarray(rates, dtype="float32")
+        # A variable, so that the table is copied to the device once, and not at each step.
+        self.table = keras.Variable(self.rates, trainable=False, name="rates")
 
     def __call__(self, step):
         last = len(self.rates) - 1
-        return ops.take(ops.convert_to_tensor(self.rates), ops.minimum(ops.cast(step, "int32"), last))
+        return ops.take(self.table, ops.minimum(ops.cast(step, "int32"), last))
 
     def get_config(self):
         return {"rates": self.rates.tolist()}

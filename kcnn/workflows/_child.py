@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import tomllib
 
 from kcnn import backend
 from kcnn import recipe as recipes
@@ -137,7 +136,7 @@ class Requests:
 
 def begin(recipe_text):
     """Return the `Recipe` of a request after preparing this process for it."""
-    recipe = recipes.validate(tomllib.loads(recipe_text))
+    recipe = recipes.parse(recipe_text)
     if recipe.run.deterministic:
         backend.make_deterministic(os.environ["KERAS_BACKEND"])
     return recipe

@@ -26,7 +26,7 @@ class Speed:
         images_per_second: While training, the median.
         evaluated_per_second: Images while validating, the median; None without validation.
         rest_seconds: Of an epoch beside its steps and its validation: checkpoint, history; the median.
-        memory: The most that the process held, in MiB.
+        memory: The most that the process held, in MiB; None where the system does not say.
     """
 
     backend: str
@@ -39,7 +39,7 @@ class Speed:
     images_per_second: float
     evaluated_per_second: float | None
     rest_seconds: float
-    memory: float
+    memory: float | None
 
     @classmethod
     def of(cls, name, recipe, facts, answers):
@@ -61,7 +61,7 @@ class Speed:
             images_per_second=facts["trained"] / middle["train"],
             evaluated_per_second=facts["evaluated"] / middle["evaluate"] if facts["evaluated"] else None,
             rest_seconds=middle["rest"],
-            memory=max(answer["memory"] for answer in answers),
+            memory=max((answer["memory"] for answer in answers if answer["memory"]), default=None),
         )
 
     def whole(self, recipe, train, validation):

@@ -3,7 +3,6 @@
 import itertools
 import math
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -13,14 +12,16 @@ from kcnn import backend, data
 from kcnn.run import Run
 from kcnn.workflows._child import Requests, begin
 
+STATUS = Path("/proc/self/status")  # of Linux
+
 
 def serve():
     """Answer {"recipe", "device", "steps", "rounds"} with what was found before training, then each {"round"}.
 
     A round is an epoch of at most so many steps, with at most so many batches of validation, within one call of
-    `model.fit`. Its answer holds "memory", the peak of the process so far in MiB, and seconds: "prepare", before the
-    first round (building, what Keras does first); "train"; "evaluate", None without validation; "rest", what the epoch
-    takes beside (checkpoint, history).
+    `model.fit`. Its answer holds "memory", the peak of the process so far in MiB, None where that is not known, and
+    seconds: "prepare", before the first round (building, what Keras does first); "train"; "evaluate", None without
+    validation; "rest", what the epoch takes beside (checkpoint, history).
     """
     requests = Requests()
     with requests.errors_answered():
@@ -187,12 +188,18 @@ def _turns(requests, start):
 
 
 def peak_memory():
-    """Return the most memory that this process has held, in MiB."""
+    """Return the most memory that this process has held, in MiB; None on Windows, where Python does not know."""
     try:
         # Not ru_maxrss, which Linux lets a child inherit from its parent.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        status = STATUS.read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
     except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    else:
         unit = 2**20 if sys.platform == "darwin" else 2**10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

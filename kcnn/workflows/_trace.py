@@ -104,7 +104,8 @@ class Trace:
 def biases_before_norm(network):
     """Return {path of a bias: name of the batch norm behind it} where the norm takes away what the bias adds.
 
-    The gradient of such a bias is zero but for rounding.
+    The gradient of such a bias is zero: exactly where the training graph leaves it out, as it does on feature maps, and
+    but for rounding elsewhere.
     """
     producers, consumers = {}, {}
     for layer in network.get_config()["layers"]:

@@ -72,7 +72,7 @@ def bench(recipe, *, backends=None, precisions=None, steps=STEPS, rounds=ROUNDS,
         steps: Training steps, and validation batches, of one round at most.
         rounds: How often each backend has its turn, after a first round that is not counted.
         device: "cpu", "gpu", "gpu:N" or None.
-        progress: Called as `(done, total, what)`.
+        progress: Called as `(done, total, what)`; the last says who does what.
 
     Raises:
         BackendError, UsageError: An argument is wrong.
@@ -121,10 +121,10 @@ def _precisions(wanted, recipe):
 def _counted(progress, total):
     done = 0
 
-    def report():
+    def report(name, precision, doing):
         nonlocal done
         if progress is not None:
-            progress(done, total, "measuring")
+            progress(done, total, f"{name}, {precision.removeprefix('mixed_')}: {doing}")
         done += 1
 
     return report
@@ -137,7 +137,7 @@ def _together(recipe, names, folder, steps, rounds, device, report):
     with contextlib.ExitStack() as stack:
         children = []
         for name in names:
-            report()
+            report(name, recipe.precision, "starting")
             variables = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
             child = stack.enter_context(Child("kcnn.workflows._speed", name, folder, variables))
             with _noted(failures, name, recipe.precision, EndedEarlyError):
@@ -147,7 +147,8 @@ def _together(recipe, names, folder, steps, rounds, device, report):
                 children.append(child)
         for number in range(rounds + 1):
             for child in list(children):
-                report()
+                doing = f"round {number} of {rounds}" if number else "first round"
+                report(child.name, recipe.precision, doing)
                 with _noted(failures, child.name, recipe.precision, KcnnError):
                     child.ask(round=number)
                     answers[child.name].append(child.answer())

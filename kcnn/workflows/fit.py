@@ -56,7 +56,7 @@ def fit(
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     try:
-        with run.lock():
+        with run.lock(), _resumable(run):
             write_text(run.recipe, recipes.to_toml(recipe))
             run.write_json(run.environment, describe(keras.config.backend(), command, _data_facts(dataset)))
             _train(run, recipe, dataset, None, extra_callbacks, say)
@@ -122,7 +122,7 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda:
         run.write_json(run.path / "skipped.json", skipped)
     own, history = callbacks(recipe, training, run)
     steps = training.batches.steps_per_epoch
-    with noted_interrupts(say) as interrupted, _resumable(run):
+    with noted_interrupts(say) as interrupted:
         saving = SaveCheckpoints(
             run.checkpoints,
             own,
@@ -150,8 +150,7 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda:
         if not (resumed and resumed.state["stopped"]):
             _fit(training, watching, step, recipe.epochs)
         watching.end()
-    with _resumable(run):
-        save(run, recipe, dataset, training, history.rows)
+    save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
 
 

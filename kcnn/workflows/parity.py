@@ -30,12 +30,14 @@ class Check:
         backend: Whose.
         value: The largest difference; 0 or 1 where only equality counts.
         tolerance: The largest value that holds; 0 means bit for bit.
+        key: "logits", "same_weights_loss" or "own_run_loss" where it is one of these, else "".
     """
 
     name: str
     backend: str
     value: float
     tolerance: float
+    key: str = ""
 
     @property
     def holds(self):
@@ -68,6 +70,10 @@ class Parity:
     @property
     def holds(self):
         return all(check.holds for check in self.checks)
+
+    def check(self, name, key):
+        """Return the check of a backend that has this key."""
+        return next(check for check in self.checks if (check.backend, check.key) == (name, key))
 
     def document(self):
         """Return all of it as plain values; what is no finite number is None."""
@@ -255,18 +261,21 @@ def _checks(name, reference, recipe, begun, initial, before, answers, rows):
             name,
             float(np.abs(before[name] - before[reference]).max()) / scale,
             LOGITS[recipe.precision],
+            "logits",
         ),
         Check(
             "loss of each step from the same weights",
             name,
             _worst(row["backends"][name]["same_weights_loss"] for row in rows),
             SAME_WEIGHTS[recipe.precision],
+            "same_weights_loss",
         ),
         Check(
             f"losses of {min(FIRST_STEPS, len(rows))} steps of runs on their own",
             name,
             _worst(row["backends"][name]["own_run_loss"] for row in rows[:FIRST_STEPS]),
             OWN_RUN[recipe.precision],
+            "own_run_loss",
         ),
     ]
 
@@ -301,11 +310,11 @@ def draw(found, path):
             ("biases", "--", "biases before a norm"),
             ("statistics", ":", "norm statistics"),
         ):
-            if found.rows[0]["backends"][name][key] is not None:
+            if any(column(name, key)):  # else there are none, or they are equal to the bit
                 plot(weights, column(name, key), label=f"{name}: {words}", ls=line, **colour)
-    for check in found.checks[-2:]:
-        end = len(steps) if "same weights" in check.name else FIRST_STEPS
-        apart.plot(steps[:end], [check.tolerance] * len(steps[:end]), color="grey", linewidth=3, alpha=0.5)
+    for key, end in (("same_weights_loss", len(steps)), ("own_run_loss", FIRST_STEPS)):
+        tolerance = found.check(others[0], key).tolerance
+        apart.plot(steps[:end], [tolerance] * len(steps[:end]), color="grey", linewidth=3, alpha=0.5)
     columns = {losses: len(found.backends), gradients: len(found.backends), apart: len(others), weights: len(others)}
     titles = {
         losses: "loss",

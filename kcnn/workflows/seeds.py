@@ -1,6 +1,5 @@
 """The same recipe with several seeds: how much of a result is luck."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from scipy import stats
 from kcnn import recipe as recipes
 from kcnn.errors import Interrupted, RunError
 from kcnn.run import DEFAULT_PARENT, Run, Seeds
+from kcnn.workflows._plan import read_plan
 from kcnn.workflows.evaluate import evaluate
 from kcnn.workflows.fit import fit, resume
 
@@ -72,13 +72,12 @@ def resume_seeds(seeds, *, force=False, **options):
 
 
 def _train(seeds, *, force=False, say=lambda message: None, **options):
-    plan = Run(seeds.path).read_json(seeds.plan)
-    recipe = recipes.validate(tomllib.loads(plan["recipe"]), str(seeds.plan))
-    for number, seed in enumerate(plan["seeds"], 1):
+    recipe, planned = read_plan(seeds)
+    for number, seed in enumerate(planned, 1):
         run = seeds.run(seed)
         if run.model.is_file():
             continue
-        say(f"Seed {seed}, {number} of {len(plan['seeds'])}")
+        say(f"Seed {seed}, {number} of {len(planned)}")
         try:
             if run.recipe.is_file():
                 resume(run, force=force, say=say, **options)
@@ -115,12 +114,11 @@ def evaluate_seeds(seeds, *, progress=None, **options):
 
 def runs(seeds):
     """Return the finished runs in the order of their seeds; raise `RunError` where fewer than two are."""
-    plan = Run(seeds.path).read_json(seeds.plan)
-    found = [seeds.run(seed) for seed in plan["seeds"] if seeds.run(seed).model.is_file()]
-    if len(found) < len(plan["seeds"]):
+    _, planned = read_plan(seeds)
+    found = [seeds.run(seed) for seed in planned if seeds.run(seed).model.is_file()]
+    if len(found) < len(planned):
         raise RunError(
-            f"{seeds.path} holds {len(found)} of {len(plan['seeds'])} seeds. "
-            f"Train the rest with: {seeds.resume_command}"
+            f"{seeds.path} holds {len(found)} of {len(planned)} seeds. Train the rest with: {seeds.resume_command}"
         )
     return found
 

@@ -70,3 +70,11 @@ def write_classes(write_image):
         return root
 
     return write
+
+
+@pytest.fixture
+def cached(monkeypatch, tmp_path):
+    """Turn the cache on; return its folder."""
+    monkeypatch.setenv("KCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
+    return tmp_path / "cache" / "datasets"

@@ -7,7 +7,7 @@ import pytest
 from kcnn.data import loading
 from kcnn.data.fingerprint import fingerprint
 from kcnn.data.layout import arrange
-from kcnn.data.leaks import check_leaks
+from kcnn.data.leaks import check_leaks, find_copies
 
 FEW, MANY = 4_000, 32_000
 FACTOR = 3  # more than linear growth, for logarithms, caches and noise; quadratic would be 8
@@ -18,9 +18,11 @@ def work(count, classes):
     entries += [(f"test/{index % classes}/{index:06d}.png", index.to_bytes(9, "big")) for index in range(count // 4)]
     begin = time.process_time()
     source = arrange(entries, "here", None)
-    listings = loading._divide(source.splits, CONFIG, 0, ("train", "validation"))
+    shares = loading._shares(source.splits, CONFIG, 0, ("train", "validation"))
+    copies = find_copies(source.splits, "train")
+    check_leaks(source.splits, copies)
+    listings = loading._divide(source.splits, shares, copies, None)
     loading._class_names(source, listings, ("train", "validation"), None)
-    check_leaks(listings)
     fingerprint(listings)
     return time.process_time() - begin
 

@@ -1,6 +1,7 @@
 """Helpers change how fast images are decoded, and nothing else."""
 
 import os
+import pickle
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from kcnn.data import decode as decode_module
 from kcnn.data import helpers
-from kcnn.data.content import Spool
+from kcnn.data.content import Member, Spool
 from kcnn.data.decode import decode_many, decode_some
 
 SHAPE = (6, 4, 3)
@@ -33,7 +34,7 @@ def started(monkeypatch):
 
 @pytest.fixture
 def contents(tmp_path, write_image):
-    """Sixty images as paths, bytes and extents of a spool; each tenth is damaged."""
+    """Sixty images as paths, bytes, extents of a spool and members of an archive; each tenth is damaged."""
     spool = Spool()
     found = []
     for index in range(60):
@@ -42,8 +43,17 @@ def contents(tmp_path, write_image):
         if index % 10 == 7:
             data = data[: len(data) // 2]
             path.write_bytes(data)
-        found.append([str(path), data, spool.append(data)][index % 3])
+        member = Member(Archive({index: data}), index, len(data), b"")
+        found.append([str(path), data, spool.append(data), member][index % 4])
     return found
+
+
+class Archive(dict):
+    def content(self, number):
+        return self[number]
+
+    def __reduce__(self):
+        raise AssertionError("a whole archive was sent for one of its members")
 
 
 @pytest.fixture
@@ -80,6 +90,43 @@ def test_helpers_that_die_are_done_without(started, contents, expected, monkeypa
     monkeypatch.setattr(helpers, "PROGRAM", "import sys; sys.stdin.buffer.read(1)")
     check(contents, expected)
     assert len(started) == 3
+
+
+@pytest.mark.parametrize("answer", ["pickle.dumps([])[:3]", "pickle.dumps([])", "pickle.dumps([]) + bytes(9)"])
+def test_an_answer_that_is_cut_off_is_done_without(started, contents, expected, monkeypatch, answer):
+    program = f"import pickle, sys; sys.stdin.buffer.read(1); sys.stdout.buffer.write({answer})"
+    monkeypatch.setattr(helpers, "PROGRAM", program)
+    check(contents, expected)
+    assert len(started) == 3
+
+
+def test_helpers_that_are_killed_at_work_are_done_without(started, contents, expected):
+    def kill(done):
+        for process in started:
+            process.kill()
+
+    check(contents, expected, progress=kill)
+    assert len(started) == 3
+    assert all(process.poll() == -9 for process in started)
+
+
+def test_a_mistake_in_a_helper_is_raised(started, contents, monkeypatch):
+    """Here and there the same code runs, so that it surfaces where its traceback can be read."""
+
+    def mistaken(*arguments):
+        raise ZeroDivisionError("a mistake in decoding")
+
+    monkeypatch.setattr(helpers, "PROGRAM", "import sys; sys.stdin.buffer.read(1); 1 / 0")
+    monkeypatch.setattr(decode_module, "decode_some", mistaken)
+    with pytest.raises(ZeroDivisionError, match="a mistake in decoding"):
+        decode_many(contents, SHAPE, "crop")
+    assert all(process.poll() is not None for process in started)
+
+
+def test_contents_that_cannot_be_sent_are_a_mistake(started, contents):
+    contents[0] = lambda: None
+    with helpers.Helpers(1) as one, pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+        one.decode_some(contents, SHAPE, "crop", None)
 
 
 @pytest.mark.parametrize("executable", [None, "/no/such/python"])

@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
-from kcnn.data import load
-from kcnn.data.leaks import HEAD, check_leaks
+from kcnn.data import leaks, load
+from kcnn.data.leaks import HEAD
 from kcnn.data.listing import Listing
 from kcnn.errors import DataError
 
 
 def listing(*contents, where=""):
     return Listing([f"{index}.png" for index in range(len(contents))], ["a"] * len(contents), list(contents), where)
+
+
+def check_leaks(splits):
+    leaks.check_leaks(splits, leaks.find_copies(splits))
 
 
 def test_different_images_pass():
@@ -49,3 +53,59 @@ def test_load_checks_splits_that_nobody_asked_for(tmp_path, write_classes, make_
     (tmp_path / "test/dog/extra.png").write_bytes(copy)
     with pytest.raises(DataError, match=r"train/cat/003.png.*test/dog/extra.png"):
         load(make_config(tmp_path, memory_limit=memory_limit), 0, splits=splits)
+
+
+@pytest.fixture
+def copied(tmp_path, write_classes):
+    """Two classes of 40 different images; five of a class lie there a second time, and one a third time."""
+    root = write_classes(tmp_path / "pets", count=40)
+    for label in ("cat", "dog"):
+        for index in range(5):
+            (root / label / f"again{index}.png").write_bytes((root / label / f"{index:03d}.png").read_bytes())
+        (root / label / "third.png").write_bytes((root / label / "000.png").read_bytes())
+    return root
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_copies_in_one_folder_stay_together(copied, make_config, seed):
+    config = make_config(copied, validation=0.3, test=0.3)
+    dataset = load(config, seed, splits=("train", "validation", "test"))
+    splits = (dataset.train, dataset.validation, dataset.test)
+    assert sum(map(len, splits)) == 92
+    seen = [{image.tobytes() for image in split.images} for split in splits]
+    assert not seen[0] & seen[1]
+    assert not seen[1] & seen[2]
+    assert not seen[0] & seen[2]
+    assert load(config, seed, splits=("test",)).test.names == dataset.test.names
+
+
+def test_copies_move_no_other_image(copied, make_config):
+    config = make_config(copied, validation=0.3, test=0.3)
+    splits = ("train", "validation", "test")
+    with_copies = load(config, 0, splits=splits)
+    for path in [*copied.rglob("again*.png"), *copied.rglob("third.png")]:
+        path.unlink()
+    without = load(config, 0, splits=splits)
+    for split in splits:
+        assert set(getattr(without, split).names) <= set(getattr(with_copies, split).names)
+
+
+def test_a_class_of_copies_alone_cannot_be_divided(tmp_path, write_classes, make_config):
+    root = write_classes(tmp_path / "pets", count=4)
+    for path in (root / "dog").iterdir():
+        path.write_bytes((root / "dog/000.png").read_bytes())
+    with pytest.raises(DataError, match=r"at least 2 images.*copies count once.*'dog'"):
+        load(make_config(root, validation=0.3), 0)
+    assert len(load(make_config(root), 0).train) == 8
+
+
+def test_copies_beside_given_splits(copied, write_classes, make_config):
+    (copied / "train").mkdir()
+    for name in ("cat", "dog"):
+        (copied / name).rename(copied / "train" / name)
+    write_classes(copied, prefix="test/", count=3, size=(9, 9))
+    assert len(load(make_config(copied, validation=0.3), 0).validation) > 10
+    copy = (copied / "train/cat/again1.png").read_bytes()
+    (copied / "test/cat/copy.png").write_bytes(copy)
+    with pytest.raises(DataError, match=r"2 images lie in more than one split.*train/cat/001.png.*test/cat/copy.png"):
+        load(make_config(copied, validation=0.3), 0)

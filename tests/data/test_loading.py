@@ -229,13 +229,18 @@ def test_class_that_is_skipped_whole(tmp_path, write_classes, make_config):
 
 
 def test_progress(tmp_path, write_classes, make_config, capsys, monkeypatch):
-    monkeypatch.setattr("kcnn.data.folder.COUNTED", 5)
+    monkeypatch.setattr("kcnn.data.counted.SECONDS", 0)
     calls = []
     load(make_config(write_classes(tmp_path), validation=0.2), 0, progress=lambda *call: calls.append(call))
-    assert [call for call in calls if call[2] == "files found"] == [(n, None, "files found") for n in (5, 10, 15, 20)]
+    assert [call for call in calls if call[2] == "files found"] == [
+        (n, None, "files found") for n in (*range(1, 21), 20)
+    ]
     calls = [call for call in calls if call[1] is not None]
     assert {what for _, _, what in calls} == {
-        "comparing the splits",
+        "putting files in order",
+        "sorting images into classes",
+        "comparing the images",
+        "dividing off the validation images",
         "train images",
         "validation images",
         "fingerprint of the data",

@@ -12,7 +12,7 @@ import pytest
 
 from kcnn import backend, cache, recipe
 from kcnn.errors import KcnnError
-from kcnn.workflows import _child, _measured
+from kcnn.workflows import _child, _measured, _speed
 from kcnn.workflows import auto as auto_module
 from kcnn.workflows.auto import auto, duration
 from kcnn.workflows.bench import bench
@@ -79,6 +79,16 @@ def test_compiling_is_what_the_first_epoch_takes_beyond_a_later_one():
 )
 def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
+
+
+def test_memory_that_the_system_does_not_tell(monkeypatch, tmp_path):
+    monkeypatch.setattr(_speed, "STATUS", tmp_path / "none")
+    assert 20 < _speed.peak_memory() < 100_000
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert _speed.peak_memory() is None
+    answer = {"prepare": 0.0, "train": 1.0, "evaluate": None, "rest": 0.1, "memory": None}
+    facts = {"import": 1.0, "trained": 100, "evaluated": 0}
+    assert _measured.Speed.of("jax", recipe.load("digits"), facts, [answer, answer]).memory is None
 
 
 # ---------------------------------------------------------------- what is kept
@@ -188,7 +198,7 @@ def test_the_table_fits_and_says_what_is_first(kcnn, monkeypatch):
 
     speeds = [
         speed("tensorflow", 1228.4, precision="mixed_bfloat16", memory=21156.0),
-        speed("jax", 303.0, step_seconds=0.0055, evaluated_per_second=None),
+        speed("jax", 303.0, step_seconds=0.0055, evaluated_per_second=None, memory=None),
     ]
     loaded = recipe.load("digits")
     found = module.Bench(loaded, machine(), 49007, 993, 20, 5, speeds, {"torch, float32": "torch: it broke"})
@@ -236,7 +246,12 @@ def test_one_backend_fails_and_the_others_are_measured(empty_cache, monkeypatch)
 
     monkeypatch.setattr(_child.Child, "answer", answer)
     options = {"backends": ["torch", "jax"], "precisions": ["float32"], "steps": 2, "rounds": 1}
-    found = bench(recipe.load("smoke", ("data.limit=100",)), **options)
+    told = []
+    watched = options | {"progress": lambda *call: told.append(call)}
+    found = bench(recipe.load("smoke", ("data.limit=100",)), **watched)
+    assert told[0] == (0, 6, "torch, float32: starting")
+    assert {what for _, _, what in told} >= {"jax, float32: first round", "jax, float32: round 1 of 1"}
+    assert [done for done, _, _ in told] == list(range(len(told)))
     assert [one.backend for one in found.speeds] == ["jax"]
     assert "ended early" in found.failures["torch, float32"]
     assert not cache.folder("bench").exists()  # since tensorflow was not measured

@@ -1,39 +1,21 @@
 """A training that is stopped at any moment ends with the bits of the one that was not."""
 
 import json
-import os
-import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from resumable import assert_same, learned, loaded
 
 from kcnn import checkpoint, recipe
 from kcnn.errors import CheckpointError, Interrupted, RunError, UsageError
 from kcnn.run import Run
 from kcnn.workflows.fit import fit, resume
 
-# Everything that has a state: average, best weights, early stopping, dropout, mixing, accumulated gradients.
-SETTINGS = (
-    "epochs=4",
-    "data.limit=200",
-    "model.width=8",
-    "model.depth=1",
-    "model.dropout=0.3",
-    "model.block_dropout=0.1",
-    'augment=[{name="mixup"}]',
-    "optimizer.accumulation_steps=2",
-    "callbacks.ema.decay=0.9",
-    "callbacks.best=true",
-    "callbacks.early_stopping.patience=3",
-)
 STEPS = 4  # an epoch
 
 
@@ -64,34 +46,6 @@ class At(keras.callbacks.Callback):
 
 def kill():
     raise Killed
-
-
-def loaded(*settings):
-    return recipe.load("smoke", (*SETTINGS, *settings))
-
-
-def weights(run):
-    return keras.saving.load_model(run.model).get_weights()
-
-
-def learned(run):
-    """Return the history without the columns that hold times."""
-    return [line.split(",")[:6] for line in run.history.read_text().splitlines()]
-
-
-def assert_same(run, whole):
-    assert learned(run) == learned(whole)
-    for one, other in zip(weights(run), weights(whole), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert not run.checkpoints.exists()
-    assert not list(run.path.rglob(".*"))
-    numbers = [json.loads(r.metrics.read_text())["val_loss"] for r in (run, whole)]
-    assert numbers[0] == numbers[1]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    return fit(loaded(), out=tmp_path_factory.mktemp("whole"))
 
 
 def stopped(tmp_path, at, *settings, error=Killed):
@@ -357,104 +311,6 @@ def test_the_environment_remembers_the_resumption(half):
     assert found["resumed"][0]["step"] == STEPS
     assert found["resumed"][0]["command"] == "kcnn fit --resume run"
     assert found["data"]["fingerprint"] == found["resumed"][0]["data"]["fingerprint"]
-
-
-# ---------------------------------------------------------------- real processes, real signals
-
-# Each kills its own process in the middle of the write of a checkpoint that comes after so many others.
-MOMENTS = {
-    "half is written": "Path.write_bytes = lambda path, data: (write(path, data[:len(data) // 2]), die())[0]",
-    "it has no name yet": "os.fsync = lambda handle: die()",
-    "the old ones are still there": "Path.unlink = lambda path, **options: die()",
-}
-CHILD = """
-import os, signal
-from pathlib import Path
-from kcnn import checkpoint
-
-saved = checkpoint.save
-calls = []
-write = Path.write_bytes
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def save(*arguments):
-    calls.append(1)
-    if len(calls) == {count}:
-        {moment}
-    return saved(*arguments)
-
-checkpoint.save = save
-from kcnn.cli import main
-main()
-"""
-
-
-def command(backend_name, *arguments, code=None):
-    start = ["-c", code] if code else ["-m", "kcnn"]
-    return subprocess.Popen(
-        [sys.executable, *start, "fit", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": backend_name},
-    )
-
-
-def as_options(settings):
-    return [part for setting in settings for part in ("--set", setting)]
-
-
-def test_kill_9_while_a_checkpoint_is_written(tmp_path, whole, backend_name):
-    arguments = ["smoke", "--out", tmp_path, "--name", "run", *as_options((*SETTINGS, "run.checkpoint_seconds=0"))]
-    run = Run(tmp_path / "run")
-    for moment in MOMENTS.values():
-        process = command(backend_name, *arguments, code=CHILD.format(count=5, moment=moment))
-        _, err = process.communicate(timeout=180)
-        assert process.returncode == -signal.SIGKILL, err
-        assert checkpoint.latest(run.checkpoints) is not None
-        arguments = ["--resume", run.path]
-    process = command(backend_name, *arguments)
-    _, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    assert_same(run, whole)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20))
-def test_kill_9_at_any_moment(tmp_path, backend_name, seed, long_whole):
-    """Two kills a run, at random: each somewhere within the 160 steps, to a fraction of a step."""
-    draw = random.Random(seed)
-    arguments = ["smoke", "--out", tmp_path, "--name", "run", *as_options(LONG)]
-    run = Run(tmp_path / "run")
-    process = command(backend_name, *arguments)
-    target = 0
-    for _ in range(2):
-        target = draw.randrange(target, 150)
-        while process.poll() is None and newest_step(run) < target:
-            time.sleep(0.001)
-        time.sleep(draw.random() * 0.03)
-        process.kill()
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL, "the run was over before it was killed"
-        process = command(backend_name, "--resume", run.path)
-    _, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    assert_same(run, long_whole)
-
-
-LONG = (*SETTINGS, "epochs=10", "data.limit=1000", "run.checkpoint_seconds=0", "callbacks.early_stopping.patience=99")
-
-
-@pytest.fixture(scope="module")
-def long_whole(tmp_path_factory):
-    return fit(recipe.load("smoke", LONG), out=tmp_path_factory.mktemp("long"))
-
-
-def newest_step(run):
-    steps = [int(checkpoint.NAME.fullmatch(path.name)[1]) for path in checkpoint.found(run.checkpoints)]
-    return steps[0] if steps else -1
 
 
 def test_interrupts_are_left_to_their_owner_outside_of_the_main_thread(tmp_path):

@@ -1,0 +1,27 @@
+"""Numbers in as few characters as a person needs."""
+
+
+def amount(number):
+    """Return a count with three digits and K, M, G or T."""
+    for unit in ("", "K", "M", "G", "T"):
+        if number < 999.5 or unit == "T":
+            break
+        number /= 1000
+    if not unit:
+        return f"{number:.0f}"
+    digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:.{digits}f}{unit}"
+
+
+def size(number):
+    """Return a number of bytes with three digits and KiB, MiB or GiB."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if number < 1000 or unit == "GiB":
+            break
+        number /= 1024
+    return f"{number:.3g} {unit}" if number < 1000 else f"{number:,.0f} {unit}"
+
+
+def times(shape):
+    """Return the sizes of an array as in 224x224x3."""
+    return "x".join(map(str, shape))

@@ -1,0 +1,46 @@
+"""A small training with everything that has a state, and what must be equal however often it was stopped."""
+
+import json
+
+import keras
+import numpy as np
+
+from kcnn import recipe
+
+# Everything that has a state: average, best weights, early stopping, dropout, mixing, accumulated gradients.
+SETTINGS = (
+    "epochs=4",
+    "data.limit=200",
+    "model.width=8",
+    "model.depth=1",
+    "model.dropout=0.3",
+    "model.block_dropout=0.1",
+    'augment=[{name="mixup"}]',
+    "optimizer.accumulation_steps=2",
+    "callbacks.ema.decay=0.9",
+    "callbacks.best=true",
+    "callbacks.early_stopping.patience=3",
+)
+
+
+def loaded(*settings):
+    return recipe.load("smoke", (*SETTINGS, *settings))
+
+
+def weights(run):
+    return keras.saving.load_model(run.model).get_weights()
+
+
+def learned(run):
+    """Return the history without the columns that hold times."""
+    return [line.split(",")[:6] for line in run.history.read_text().splitlines()]
+
+
+def assert_same(run, whole):
+    assert learned(run) == learned(whole)
+    for one, other in zip(weights(run), weights(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not run.checkpoints.exists()
+    assert not list(run.path.rglob(".*"))
+    numbers = [json.loads(r.metrics.read_text())["val_loss"] for r in (run, whole)]
+    assert numbers[0] == numbers[1]
