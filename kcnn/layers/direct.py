@@ -82,6 +82,7 @@ def is_direct(layer, tensors):
         return True
     return (
         type(layer).__module__.startswith("keras.")
+        and isinstance(layer, keras.Layer)  # and no bare operation, such as `keras.ops.power`
         and not isinstance(layer, keras.Model)
         and layer.activity_regularizer is None
         and not (layer.weights and layer.compute_dtype != layer.variable_dtype)

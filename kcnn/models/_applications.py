@@ -28,7 +28,6 @@ def adopt(
     downsampling=32,
     same_padding=False,
     name,
-    **options,
 ):
     """Return the network that a function of `keras.applications` builds, as one of this package.
 
@@ -41,10 +40,9 @@ def adopt(
         downsampling: Pixels of the image to a pixel of the last feature map.
         same_padding: Whether convolutions with strides pad as TensorFlow's "same" does, and paddings of the graph,
             which were made for other sizes, are left out.
-        options: More arguments of the function.
     """
     inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=downsampling)
-    source = _graph(application, inputs.shape[1:], num_classes, options)
+    source = _graph(application, inputs.shape[1:], num_classes)
     features = _before_the_head(source)
 
     def rename(operation):
@@ -83,7 +81,7 @@ def adopt(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _graph(application, shape, num_classes, options):
+def _graph(application, shape, num_classes):
     """Return the network as keras.applications builds it, without memory for its weights."""
     with shapes_only():
         return application(
@@ -91,7 +89,6 @@ def _graph(application, shape, num_classes, options):
             input_tensor=keras.Input(shape),  # as `input_shape` it must be at least 32, with 1 or 3 channels
             classes=num_classes,
             classifier_activation=None,
-            **options,
         )
 
 

@@ -132,13 +132,12 @@ def local_response_norm(x, *, name):
 
     Krizhevsky et al. (2012), section 3.3. Keras has no such layer, so it is composed, the sums in float32.
     """
-    height, width, channels = x.shape[1:]
     squares = layers.Multiply(dtype="float32", name=f"{name}_square")([x, x])
-    # A pooling sees two axes: the places of the map, one window each, and the channels. It divides the sum by 5.
-    squares = layers.Reshape((height * width, channels, 1), dtype="float32", name=f"{name}_rows")(squares)
-    squares = layers.ZeroPadding2D(((0, 0), (2, 2)), dtype="float32", name=f"{name}_pad")(squares)
-    means = layers.AveragePooling2D((1, 5), strides=1, dtype="float32", name=f"{name}_mean")(squares)
-    means = layers.Reshape((height, width, channels), dtype="float32", name=f"{name}_map")(means)
+    # A pooling in three dimensions sees the channels as one of them. It divides the sum by 5.
+    squares = layers.Reshape((*x.shape[1:], 1), dtype="float32", name=f"{name}_volume")(squares)
+    squares = layers.ZeroPadding3D(((0, 0), (0, 0), (2, 2)), dtype="float32", name=f"{name}_pad")(squares)
+    means = layers.AveragePooling3D((1, 1, 5), strides=1, dtype="float32", name=f"{name}_mean")(squares)
+    means = layers.Reshape(x.shape[1:], dtype="float32", name=f"{name}_map")(means)
     base = layers.Rescaling(5 * 1e-4, offset=2.0, dtype="float32", name=f"{name}_base")(means)
     # Keras has a power, which every backend loads, but no layer around it that could be given a name.
     factor = keras.ops.power(base, -0.75)

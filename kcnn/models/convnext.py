@@ -140,5 +140,4 @@ def _convnext(input_shape, num_classes, application, blocks, drop_path, stem, *,
         change=change,
         downsampling=16 if small else 32,
         name=name,
-        include_preprocessing=False,
     )

@@ -178,18 +178,7 @@ def efficientnet_v2_b0(
 ):
     """EfficientNetV2-B0 of Tan & Le (2021): 7.1 M parameters, for 224 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2B0
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_b1(
@@ -205,18 +194,7 @@ def efficientnet_v2_b1(
 ):
     """EfficientNetV2-B1 of Tan & Le (2021): 8.1 M parameters, for 240 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2B1
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_b2(
@@ -232,18 +210,7 @@ def efficientnet_v2_b2(
 ):
     """EfficientNetV2-B2 of Tan & Le (2021): 10.1 M parameters, for 260 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2B2
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_b3(
@@ -259,18 +226,7 @@ def efficientnet_v2_b3(
 ):
     """EfficientNetV2-B3 of Tan & Le (2021): 14.4 M parameters, for 300 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2B3
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_s(
@@ -286,18 +242,7 @@ def efficientnet_v2_s(
 ):
     """EfficientNetV2-S of Tan & Le (2021): 21.5 M parameters, for 384 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2S
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_m(
@@ -313,18 +258,7 @@ def efficientnet_v2_m(
 ):
     """EfficientNetV2-M of Tan & Le (2021): 54.1 M parameters, for 480 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2M
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
 def efficientnet_v2_l(
@@ -340,21 +274,10 @@ def efficientnet_v2_l(
 ):
     """EfficientNetV2-L of Tan & Le (2021): 118.5 M parameters, for 480 pixels. Options as in `efficientnet_b0`."""
     build = keras.applications.EfficientNetV2L
-    return _efficientnet(
-        input_shape,
-        num_classes,
-        build,
-        dropout,
-        drop_path,
-        stem,
-        mean=mean,
-        std=std,
-        name=name,
-        include_preprocessing=False,
-    )
+    return _efficientnet(input_shape, num_classes, build, dropout, drop_path, stem, mean=mean, std=std, name=name)
 
 
-def _efficientnet(input_shape, num_classes, application, dropout, drop_path, stem, *, mean, std, name, **options):
+def _efficientnet(input_shape, num_classes, application, dropout, drop_path, stem, *, mean, std, name):
     check_fractions(dropout=dropout, drop_path=drop_path)
     small = small_stem(stem, input_shape)
 
@@ -378,5 +301,4 @@ def _efficientnet(input_shape, num_classes, application, dropout, drop_path, ste
         downsampling=16 if small else 32,
         same_padding=True,
         name=name,
-        **options,
     )
