@@ -38,7 +38,7 @@ def trainings():
         yield pytest.param(name, (), id=name, marks=slow)
 
 
-@pytest.mark.parametrize(("name", "settings"), trainings())
+@pytest.mark.parametrize(("name", "settings"), list(trainings()))
 def test_a_step_is_trained_saved_reloaded_and_predicts(name, settings, dataset, tmp_path):
     loaded, training = assembled(dataset, name, *settings)
     before = [np.array(weight) for weight in training.network.get_weights()]
