@@ -1,0 +1,24 @@
+"""What every training starts from: a recipe with all that its weights decide, its data, those weights."""
+
+from kcnn import data, pretrained
+
+
+def prepare(recipe, *, progress=None, missing_weights=False):
+    """Return the recipe, its `Dataset`, and the `Weights` that it starts from or None.
+
+    Where it starts from another training, its pixels become what that one was trained on, unless it says otherwise.
+
+    Args:
+        recipe: What `kcnn.recipe.load` returned.
+        progress: Called as `(done, total, what)` while images are read.
+        missing_weights: Whether it is no mistake that the weights are no longer there.
+
+    Raises:
+        RecipeError, RunError, DataError, ImageError: As their messages say.
+    """
+    weights = None
+    if not missing_weights or pretrained.is_there(recipe):
+        weights = pretrained.find(recipe)
+    if weights:
+        recipe = weights.settle(recipe)
+    return recipe, data.load(recipe.data, recipe.seed, progress=progress), weights
