@@ -47,7 +47,8 @@ class Training:
 
     Attributes:
         network: Pixels to logits, stock layers alone; the model that is trained and saved.
-        model: The training graph around it, compiled for `stage`: augmentation, then the layers of `network`.
+        model: The training graph around it, compiled for `stage`: augmentation, then the layers of `network` and
+            auxiliary heads.
         batches: Training batches, a function of the step.
         validation: Validation batches, or None.
         rates: float32 array, the learning rate at each step of the training.
@@ -126,11 +127,11 @@ def assemble(recipe, dataset, weights=None):
         RecipeError: An option does not suit the model, the augmentation, the images or the weights.
     """
     keras.utils.clear_session(free_memory=False)
-    network = build_network(recipe, dataset, recipe.precision)
-    initialize(network, recipe.seed)
-    loaded = weights.load_into(network, dataset.class_names) if weights else None
+    whole = build_network(recipe, dataset, recipe.precision)
+    initialize(whole, recipe.seed)
+    loaded = weights.load_into(whole, dataset.class_names) if weights else None
     in_pipeline, augmentations = build_augmentations(recipe)
-    model = training_graph(network, augmentations, recipe.seed)
+    model = training_graph(whole, augmentations, recipe.seed)
     batches = TrainingBatches(
         dataset.train,
         len(dataset.class_names),
@@ -146,7 +147,9 @@ def assemble(recipe, dataset, weights=None):
     if dataset.validation is not None:
         held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
         validation = ValidationSequence(held_out)
-    training = Training(network, model, batches, validation, rates, _stages(recipe, network, loaded), recipe, loaded)
+    stages = _stages(recipe, whole, loaded)
+    network = without_auxiliary_heads(whole)
+    training = Training(network, model, batches, validation, rates, stages, recipe, loaded)
     training.enter(training.stages[0])
     return training
 
@@ -166,7 +169,10 @@ def _stages(recipe, network, loaded):
 
 
 def build_network(recipe, dataset, precision="float32"):
-    """Return the recipe's network, from pixels to logits; what `initialize` will draw at random is zero."""
+    """Return the recipe's network, from pixels to logits; what `initialize` will draw at random is zero.
+
+    Where it has auxiliary heads, their logits are outputs beside the first.
+    """
     builder = MODELS.get(recipe.model.name)
     with _dtype_policy(precision), _as_recipe_error("model"), undrawn():
         return builder(
@@ -178,9 +184,16 @@ def build_network(recipe, dataset, precision="float32"):
         )
 
 
+def without_auxiliary_heads(network):
+    """Return what of a network leads to its first output, the logits that count once the training is over."""
+    if len(network.outputs) == 1:
+        return network
+    return keras.Model(network.input, network.outputs[0], name=network.name)
+
+
 def deployable(recipe, dataset, network):
     """Return the model that users load: pixels to probabilities, in float32, with the weights of `network`."""
-    plain = build_network(recipe, dataset)
+    plain = without_auxiliary_heads(build_network(recipe, dataset))
     plain.set_weights(network.get_weights())
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(plain.output)
     return keras.Model(plain.input, probabilities, name=plain.name)

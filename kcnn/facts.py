@@ -108,7 +108,7 @@ def find(name: str) -> Facts | None:
 
 
 def names() -> list[str]:
-    """Return the names in the table; a name may be there before its model is."""
+    """Return the names in the table."""
     return list(_table())
 
 

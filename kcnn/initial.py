@@ -5,6 +5,7 @@ import contextlib
 import keras
 import numpy as np
 from keras import initializers
+from keras.src.backend.common import global_state
 from scipy.special import ndtri
 
 from kcnn import random
@@ -33,9 +34,17 @@ def undrawn():
         yield
 
 
+@contextlib.contextmanager
 def shapes_only():
-    """Return a context in which models are built without memory for their weights: to be looked at, not to be run."""
-    return keras.StatelessScope(initialize_variables=False)
+    """While the block lasts, let models be built without memory for their weights: to be looked at, not to be run."""
+    registered = global_state.get_global_attribute("uninitialized_variables", [])
+    global_state.set_global_attribute("uninitialized_variables", [])
+    try:
+        with undrawn(), keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # Keras holds what the scope left without values in a list, and would give them some when the next scope ends.
+        global_state.set_global_attribute("uninitialized_variables", registered)
 
 
 def _zeros(initializer, shape, dtype=None, **options):
@@ -49,14 +58,29 @@ def initialize(model, seed):
     randomness differs. Batch-norm statistics and other constants get their constant.
 
     Raises:
-        TypeError: A layer declares an initializer that this function does not know.
+        TypeError: A layer declares an initializer that this function does not know, or none for one of its weights.
     """
     for layer in model.layers:
-        for attribute, initializer in vars(layer).items():
-            weight = getattr(layer, attribute.removesuffix("_initializer"), None)
-            if attribute.endswith("_initializer") and isinstance(weight, keras.Variable):
-                place = f"{layer.name}/{attribute.removesuffix('_initializer')}"
-                weight.assign(draw(initializer, tuple(weight.shape), random.key(seed, "initial", place)))
+        initializers_of = dict(_initializers(layer))
+        for weight in layer.weights:
+            name = next((name for name in initializers_of if getattr(layer, name, None) is weight), None)
+            if name is None:
+                raise TypeError(
+                    f"The layer {layer.name!r}, a {type(layer).__name__}, declares no initializer for its weight "
+                    f"{weight.name!r}, so it cannot be drawn alike on every backend."
+                )
+            key = random.key(seed, "initial", f"{layer.name}/{name}")
+            weight.assign(draw(initializers_of[name], tuple(weight.shape), key))
+
+
+def _initializers(layer):
+    """Yield the attribute of each weight of a layer, and its initializer."""
+    for attribute, initializer in vars(layer).items():
+        if attribute.endswith("_initializer"):
+            name = attribute.removesuffix("_initializer")
+            yield ("kernel" if name == "depthwise" else name), initializer
+    if type(layer).__name__ == "LayerScale":  # of keras.applications, which keeps the number alone
+        yield "gamma", initializers.Constant(layer.init_values)
 
 
 def draw(initializer, shape, key):

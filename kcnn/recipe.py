@@ -24,6 +24,8 @@ from kcnn.registry import (
     did_you_mean,
 )
 
+REGISTRIES = {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+
 
 class Table(BaseModel):
     """A table of a recipe: unknown keys are mistakes, and a string is never taken for a number."""
@@ -276,9 +278,18 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if isinstance(target, list):
             target[int(last)] = _literal(text)
         else:
+            if last == "name" and parents[0] in REGISTRIES:
+                _forget_options(REGISTRIES[parents[0]], target, _literal(text))
             target[last] = _literal(text)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {dotted}: the recipe has no such place.") from error
+
+
+def _forget_options(registry: Registry, table: dict[str, Any], name: Any) -> None:
+    """Remove what the thing that a table named has as an option, and the one named `name` has not."""
+    if all(isinstance(each, str) and each in registry.table for each in (table.get("name"), name)):
+        for key in set(registry.options(table["name"])) - set(registry.options(name)):
+            table.pop(key, None)
 
 
 def _literal(text: str) -> Any:
@@ -399,14 +410,14 @@ def _known(names: list[str]) -> str:
 
 
 def _registry(location: tuple[Any, ...]) -> Registry:
-    return {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}[location[0]]
+    return REGISTRIES[location[0]]
 
 
 def _place(location: tuple[Any, ...], values: dict[str, Any]) -> tuple[str, list[str]]:
     """Return the dotted key of an error, without pydantic's union tags, and the keys known beside it."""
     parts = list(location)
     known: list[str] = []
-    if parts and parts[0] in ("augment", "model", "optimizer", "schedule"):
+    if parts and parts[0] in REGISTRIES:
         at = 2 if parts[0] == "augment" else 1
         if len(parts) > at:
             tag = parts.pop(at)

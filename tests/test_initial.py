@@ -9,7 +9,7 @@ from keras import initializers
 
 from kcnn import random, recipe
 from kcnn.assemble import build_network
-from kcnn.initial import draw, initialize, undrawn
+from kcnn.initial import draw, initialize, shapes_only, undrawn
 
 SHAPE = (3, 3, 40, 50)  # fan in 360, fan out 450
 
@@ -101,3 +101,12 @@ def test_building_draws_nothing_and_initialize_draws_all(name):
     assert not any(keras.ops.convert_to_numpy(kernel).any() for kernel in kernels)
     initialize(network, 5)
     assert all((keras.ops.convert_to_numpy(kernel) != 0).mean() > 0.99 for kernel in kernels)
+
+
+def test_what_is_not_allocated_stays_so():
+    with shapes_only():
+        outline = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="outlined")])
+    built = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)])  # whose scopes give values to what is waiting
+    assert outline.count_params() == 25
+    assert outline.get_layer("outlined").kernel._value is None
+    assert keras.ops.convert_to_numpy(built.layers[0].kernel).any()

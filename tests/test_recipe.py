@@ -154,3 +154,11 @@ def test_a_run_is_named_after_the_recipe_or_the_run_that_it_repeats(tmp_path, mo
 def test_data_that_is_no_table_is_a_mistake_of_the_recipe():
     with pytest.raises(RecipeError, match="data: expected"):
         recipe.load("smoke", ("data=3",), data="images")
+
+
+def test_another_name_leaves_the_options_of_the_former_behind():
+    loaded = recipe.load("smoke", ("model.name=vgg11",))
+    assert loaded.model.options() == {"batch_norm": False, "dropout": 0.0}  # which the recipe gives simple_cnn, too
+    assert recipe.load("smoke", ("optimizer.name=sgd",)).optimizer.learning_rate == 5e-3
+    with pytest.raises(RecipeError, match=r"model.width: unknown key"):
+        recipe.load("smoke", ("model.name=vgg11", "model.width=8"))

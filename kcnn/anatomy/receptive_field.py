@@ -121,7 +121,8 @@ def _ratios(call):
 
 
 def _pair(value):
-    return tuple(value) if isinstance(value, tuple | list) else (value, value)
+    # A third dimension is that of the channels, where a pooling goes along them.
+    return tuple(value[:2]) if isinstance(value, tuple | list) else (value, value)
 
 
 def _plain(number):

@@ -1,18 +1,38 @@
-"""A functional model that calls its layers without Keras's ceremony, where that runs at every step."""
+"""The model that is trained: auxiliary heads count in its loss, and Keras's ceremony at each layer is left out."""
 
 import keras
 
 from kcnn.kernels import kernels
 
+AUXILIARY_WEIGHT = 0.3  # of Szegedy et al. (2014), section 5
+
 
 class DirectModel(keras.Model):
-    """A functional model for training, with one output, whose layers each have one output.
+    """A functional model for training, whose layers each have one output.
+
+    Outputs behind the first are logits of auxiliary heads. Their losses count for 0.3 while training; validation, the
+    metrics and their names are those of the first output alone.
 
     PyTorch runs the Python of every layer at every step, and most of what `Layer.__call__` does (binding arguments,
     looking for symbols and masks, casting) is settled once the model is built. So on PyTorch `layer.call` is called
     instead where it does the same: for the layers of kcnn, which expect nothing of the ceremony, and for stock layers
     whose inputs and variables have their dtype.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.output_names = self.output_names[:1]  # from which Keras would make a metric for each output
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        logits, *auxiliary = keras.tree.flatten(y_pred)
+        loss = super().compute_loss(x, y, logits, sample_weight, training)
+        if training:
+            for head in auxiliary:
+                loss = loss + AUXILIARY_WEIGHT * self.loss(y, head, sample_weight)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, keras.tree.flatten(y_pred)[0], sample_weight)
 
     def call(self, inputs, training=None, mask=None):
         if not (training and kernels().DIRECT):
@@ -23,7 +43,8 @@ class DirectModel(keras.Model):
         for function, arguments, output in self._steps():
             args, kwargs = arguments(values)
             values[output] = function(*args, **kwargs)
-        return values[id(self.outputs[0])]
+        outputs = [values[id(tensor)] for tensor in self.outputs]
+        return outputs if len(outputs) > 1 else outputs[0]
 
     def _steps(self):
         """Return, in their order: a function to call, what makes its arguments of the values, the id of its output."""
@@ -61,6 +82,7 @@ def is_direct(layer, tensors):
         return True
     return (
         type(layer).__module__.startswith("keras.")
+        and isinstance(layer, keras.Layer)  # and no bare operation, such as `keras.ops.power`
         and not isinstance(layer, keras.Model)
         and layer.activity_regularizer is None
         and not (layer.weights and layer.compute_dtype != layer.variable_dtype)

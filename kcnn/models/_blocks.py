@@ -15,11 +15,13 @@ from keras import initializers, layers
 NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9
 
+SMALL_IMAGE = 128  # pixels; below this the stem "auto" is the small one
+
 
 # --- Input and output ---
 
 
-def pixels(input_shape, num_classes, *, mean, std, downsampling):
+def pixels(input_shape, num_classes, *, mean, std, downsampling, smallest=None):
     """Check the arguments that all builders share; return the input and the normalised pixels.
 
     Args:
@@ -27,12 +29,14 @@ def pixels(input_shape, num_classes, *, mean, std, downsampling):
         num_classes: How many classes the logits will have, at least 2.
         mean, std: One number a channel, for pixels from 0 to 1; `None` stands for zeros and ones.
         downsampling: Pixels of the image to a pixel of the last feature map, along one axis.
+        smallest: Height and width that an image must have at least, where that is not `downsampling`.
     """
     height, width, channels = image_shape(input_shape)
-    if min(height, width) < downsampling:
+    smallest = smallest or downsampling
+    if min(height, width) < smallest:
         raise ValueError(
             f"The image is too small: this model halves it {downsampling.bit_length() - 1} times, so its "
-            f"height and width must be at least {downsampling}. "
+            f"height and width must be at least {smallest}. "
             f"Received: input_shape={tuple(input_shape)}, read as (height, width, channels). "
             "Use larger images, or a model that downsamples less."
         )
@@ -61,36 +65,49 @@ def pixels(input_shape, num_classes, *, mean, std, downsampling):
     return inputs, normalise(inputs)
 
 
-def logits(x, num_classes, *, initialization):
+def logits(x, num_classes, *, initialization, name="logits"):
     """Return one number a class, in float32 whatever the precision of the rest, and without softmax."""
     return layers.Dense(
         num_classes,
         kernel_initializer=kernel_initializer(initialization),
         bias_initializer=bias_initializer(initialization, x.shape[-1]),
         dtype="float32",
-        name="logits",
+        name=name,
     )(x)
+
+
+def small_stem(stem, input_shape):
+    """Return whether the option `stem`, "auto", "small" or "large", means the stem for small images."""
+    if stem not in ("auto", "small", "large"):
+        raise ValueError(f"`stem` must be 'auto', 'small' or 'large'. Received: stem={stem!r}")
+    height, width, _ = image_shape(input_shape)
+    return stem == "small" or (stem == "auto" and min(height, width) < SMALL_IMAGE)
 
 
 # --- Layers ---
 
 
-def conv(x, filters, kernel_size=3, *, strides=1, use_bias=False, initialization="he_normal", name):
-    """Convolve so that only `strides` changes the size: an odd size n becomes (n + 1) / 2 at stride 2."""
+def conv(x, filters, kernel_size=3, *, strides=1, pad=None, groups=1, use_bias=False, initialization="he_normal", name):
+    """Convolve so that only `strides` changes the size: an odd size n becomes (n + 1) / 2 at stride 2.
+
+    `pad` is how many zeros are added on each side where `strides` exceed 1: by default half of the kernel.
+    """
     padding = "same"
     if strides > 1:
         # Padding by hand: "same" is not the same on every framework once strides exceed 1.
         padding = "valid"
-        if kernel_size > 1:
-            x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+        pad = kernel_size // 2 if pad is None else pad
+        if pad:
+            x = layers.ZeroPadding2D(pad, name=f"{name}_pad")(x)
     return layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
         padding=padding,
+        groups=groups,
         use_bias=use_bias,
         kernel_initializer=kernel_initializer(initialization),
-        bias_initializer=bias_initializer(initialization, kernel_size**2 * x.shape[-1]),
+        bias_initializer=bias_initializer(initialization, kernel_size**2 * x.shape[-1] // groups),
         name=name,
     )(x)
 
@@ -103,6 +120,31 @@ def relu(x, *, name):
     return layers.Activation("relu", name=name)(x)
 
 
+def dense_relu_dropout(x, units, *, dropout, index, name="head"):
+    """A hidden dense layer of AlexNet and its kin; `dropout` None leaves it out."""
+    x = layers.Dense(units, kernel_initializer=kernel_initializer("narrow"), name=f"{name}_dense{index}")(x)
+    x = relu(x, name=f"{name}_relu{index}")
+    return x if dropout is None else layers.Dropout(dropout, name=f"{name}_dropout{index}")(x)
+
+
+def local_response_norm(x, *, name):
+    """Divide by (2 + 0.0001 s)^0.75, s being the sum of the squares of 5 neighbouring channels.
+
+    Krizhevsky et al. (2012), section 3.3. Keras has no such layer, so it is composed, the sums in float32.
+    """
+    squares = layers.Multiply(dtype="float32", name=f"{name}_square")([x, x])
+    # A pooling in three dimensions sees the channels as one of them. It divides the sum by 5.
+    squares = layers.Reshape((*x.shape[1:], 1), dtype="float32", name=f"{name}_volume")(squares)
+    squares = layers.ZeroPadding3D(((0, 0), (0, 0), (2, 2)), dtype="float32", name=f"{name}_pad")(squares)
+    means = layers.AveragePooling3D((1, 1, 5), strides=1, dtype="float32", name=f"{name}_mean")(squares)
+    means = layers.Reshape(x.shape[1:], dtype="float32", name=f"{name}_map")(means)
+    base = layers.Rescaling(5 * 1e-4, offset=2.0, dtype="float32", name=f"{name}_base")(means)
+    # Keras has a power, which every backend loads, but no layer around it that could be given a name.
+    factor = keras.ops.power(base, -0.75)
+    factor._keras_history.operation.name = f"{name}_power"
+    return layers.Multiply(name=f"{name}_scale")([x, factor])
+
+
 # --- Initial weights ---
 
 
@@ -110,6 +152,8 @@ def kernel_initializer(initialization):
     """Return the initialiser of a kernel under the scheme named `initialization`."""
     if initialization == "he_normal":
         return initializers.HeNormal()
+    if initialization == "narrow":  # of AlexNet's and VGG's papers, for the dense layers behind maxima
+        return initializers.RandomNormal(stddev=0.01)
     if initialization == "keras":
         return initializers.GlorotUniform()
     if initialization == "pytorch":

@@ -100,18 +100,28 @@ def test_channels_that_are_padded_by_transposing_leave_the_field_alone():
     assert (found["features"].size, found["features"].stride) == ((size, size), (jump, jump))
 
 
+def test_channels_that_are_pooled_leave_the_field_alone():
+    with shapes_only():
+        one, two = (fields(MODELS.get("alexnet")((224, 224, 3), 10, form=form)) for form in ("one_tower", "two_towers"))
+    assert two["stem_norm_scale"] == one["stem_relu"]
+    assert two["features"] == one["features"]
+
+
 @pytest.mark.parametrize(
     ("name", "published"),
-    [("VGG16", 212), ("ResNet50", 483), ("MobileNet", 315)],  # Araujo et al., table
+    [("alexnet", 195), ("vgg16", 212), ("resnet50", 483), ("MobileNet", 315)],  # Araujo et al., table
 )
 def test_published_numbers(name, published):
     with shapes_only():
-        model = getattr(keras.applications, name)(weights=None)
+        if name in MODELS.table:
+            model = MODELS.get(name)((224, 224, 3), 1000)
+        else:
+            model = getattr(keras.applications, name)(weights=None)
     sizes = [field.size for field in fields(model).values() if field.size is not None]
     assert sizes[-1] == (published, published)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "published"), [("ResNet101", 1027), ("ResNet152", 1507), ("InceptionV3", 1311)])
+@pytest.mark.parametrize(("name", "published"), [("resnet101", 1027), ("resnet152", 1507), ("InceptionV3", 1311)])
 def test_more_published_numbers(name, published):
     test_published_numbers(name, published)

@@ -36,7 +36,19 @@ def one_update(model, inputs):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("simple_cnn", {"block_dropout": 0.0, "dropout": 0.0}), ("resnet20", {}), ("resnet18", {"stem": "large"})],
+    [
+        ("simple_cnn", {"block_dropout": 0.0, "dropout": 0.0}),
+        ("resnet20", {}),
+        ("resnet18", {"stem": "large"}),
+        ("alexnet", {"form": "two_towers", "dropout": 0.0}),
+        pytest.param("vgg11", {"batch_norm": True, "dropout": 0.0}, marks=pytest.mark.slow),
+        pytest.param("googlenet", {"dropout": 0.0}, marks=pytest.mark.slow),
+        pytest.param("googlenet", {"form": "paper", "dropout": 0.0}, marks=pytest.mark.slow),
+        pytest.param("resnet50", {}, marks=pytest.mark.slow),
+        pytest.param("resnet50_v2", {}, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", {"dropout": 0.0, "drop_path": 0.0}, marks=pytest.mark.slow),
+        pytest.param("convnext_tiny", {"drop_path": 0.0}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_step_is_that_of_the_stock_layers(name, options):
     plain = network(name, **options)

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from families import outline
 
 from kcnn.registry import MODELS
 
@@ -19,10 +20,9 @@ def trainable(model):
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-def test_counts_are_golden(build):
-    counts = {
-        name: {"trainable": trainable(build(name)), "total": build(name).count_params()} for name in MODELS.names()
-    }
+def test_counts_are_golden():
+    outlines = {name: outline(name) for name in MODELS.names()}
+    counts = {name: {"trainable": trainable(net), "total": net.count_params()} for name, net in outlines.items()}
     if os.environ.get("KCNN_REWRITE_GOLDEN") == "1":
         GOLDEN.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
     assert counts == json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -88,9 +88,93 @@ def test_counts_are_as_published(name, published, by_hand, build):
     [("resnet18", 11_689_512, (2, 2, 2, 2)), ("resnet34", 21_797_672, (3, 4, 6, 3))],
 )
 def test_large_stem_counts_as_torchvision(name, torchvision, blocks):
-    model = MODELS.get(name)((224, 224, 3), 1000)
+    model = outline(name, (224, 224, 3), 1000)
     assert trainable(model) == torchvision == resnet(blocks, 7, 1000)
     assert model.get_layer("features").output.shape == (None, 7, 7, 512)
+
+
+# --- For ImageNet: 224x224 pixels, 1000 classes ---
+
+# What torchvision's documentation of its pretrained weights says ("num_params"); PyTorch counts no statistics.
+TORCHVISION = [
+    ("alexnet", {}, 61_100_840),
+    ("vgg11", {}, 132_863_336),
+    ("vgg11", {"batch_norm": True}, 132_868_840),
+    ("vgg13", {}, 133_047_848),
+    ("vgg13", {"batch_norm": True}, 133_053_736),
+    ("vgg16", {}, 138_357_544),
+    ("vgg16", {"batch_norm": True}, 138_365_992),
+    ("vgg19", {}, 143_667_240),
+    ("vgg19", {"batch_norm": True}, 143_678_248),
+    ("googlenet", {}, 6_624_904),
+    ("googlenet", {"auxiliary": True}, 13_004_888),
+    ("efficientnet_b0", {}, 5_288_548),
+    ("efficientnet_b1", {}, 7_794_184),
+    ("efficientnet_b2", {}, 9_109_994),
+    ("efficientnet_b3", {}, 12_233_232),
+    ("efficientnet_b4", {}, 19_341_616),
+    ("efficientnet_b5", {}, 30_389_784),
+    ("efficientnet_b6", {}, 43_040_704),
+    ("efficientnet_b7", {}, 66_347_960),
+    ("efficientnet_v2_s", {}, 21_458_488),
+    ("efficientnet_v2_m", {}, 54_139_356),
+    ("efficientnet_v2_l", {}, 118_515_272),
+    ("convnext_tiny", {}, 28_589_128),
+    ("convnext_small", {}, 50_223_688),
+    ("convnext_base", {}, 88_591_464),
+    ("convnext_large", {}, 197_767_336),
+]
+# Caffe's reference models: the network of 2012, and GoogLeNet with its 5x5 convolutions and no batch norm.
+CAFFE = [
+    ("alexnet", {"form": "two_towers"}, 60_965_224),
+    ("googlenet", {"form": "paper"}, 6_998_552),
+    ("googlenet", {"form": "paper", "auxiliary": True}, 13_378_280),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "published"), TORCHVISION + CAFFE)
+def test_counts_for_imagenet_are_as_published(name, options, published):
+    assert trainable(outline(name, (224, 224, 3), 1000, **options)) == published
+
+
+@pytest.mark.parametrize(
+    ("name", "torchvision", "stages"),
+    [
+        ("resnet50", 25_557_032, (3, 4, 6, 3)),
+        ("resnet101", 44_549_160, (3, 4, 23, 3)),
+        ("resnet152", 60_192_808, (3, 8, 36, 3)),
+    ],
+)
+def test_bottlenecks_count_as_torchvision_but_for_biases(name, torchvision, stages):
+    """keras.applications gives each convolution a bias, which the norm behind it takes away."""
+    biases = 64 + sum(n * 6 * width + 4 * width for n, width in zip(stages, (64, 128, 256, 512), strict=True))
+    model = outline(name, (224, 224, 3), 1000)
+    assert trainable(model) == torchvision + biases
+    found = [layer for layer in model.layers if layer.name.endswith(("conv", "conv1", "conv2", "conv3"))]
+    assert sum(layer.filters for layer in found) == biases
+
+
+# keras.io/api/applications counts in millions, statistics too.
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("resnet50", 25.6),
+        ("resnet101", 44.7),
+        ("resnet152", 60.4),
+        ("resnet50_v2", 25.6),
+        ("resnet101_v2", 44.7),
+        ("resnet152_v2", 60.4),
+        ("efficientnet_b0", 5.3),
+        ("efficientnet_b7", 66.7),
+        ("efficientnet_v2_b0", 7.2),
+        ("efficientnet_v2_b1", 8.2),
+        ("efficientnet_v2_b2", 10.2),
+        ("efficientnet_v2_b3", 14.5),
+        ("convnext_xlarge", 350.2),
+    ],
+)
+def test_counts_with_statistics_are_those_of_keras(name, millions):
+    assert round(outline(name, (224, 224, 3), 1000).count_params() / 1e6, 1) == pytest.approx(millions, abs=0.1)
 
 
 @pytest.mark.parametrize("depth", [20, 56, 110])

@@ -319,3 +319,13 @@ def test_interrupts_are_left_to_their_owner_outside_of_the_main_thread(tmp_path)
     thread.start()
     thread.join()
     assert found[0].model.is_file()
+
+
+@pytest.mark.slow
+def test_auxiliary_heads_go_on_where_they_stood(tmp_path):
+    settings = ("model.name=googlenet", "model.auxiliary=true", "data.image_size=32", "data.limit=40", "epochs=2")
+    settings = (*settings, "batch_size=8", "optimizer.learning_rate=1e-4", "run.checkpoint_seconds=0")
+    expected = fit(loaded(*settings), out=tmp_path, name="expected")
+    run, _ = stopped(tmp_path, At(kill, step=3), *settings)
+    resume(run)
+    assert_same(run, expected)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from families import each_model, outline
 
 from kcnn import data, recipe
-from kcnn.registry import MODELS
 from kcnn.workflows._trace import Trace, biases_before_norm, digest
 
 SETTINGS = ("data.limit=100", "batch_size=20", "model.width=4", "model.units=8", "model.dropout=0.3")
@@ -73,9 +73,9 @@ def test_biases_before_a_norm_are_found_and_taken_out_of_its_mean(dataset):
     np.testing.assert_allclose(*means, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS.names() if not name.endswith(("110", "28_10"))])
+@each_model
 def test_a_bias_counts_as_lost_only_in_front_of_a_norm(name):
-    network = MODELS.get(name)((32, 32, 3), 5)
+    network = outline(name)
     found = biases_before_norm(network)
     assert "logits/bias" not in found
     for bias, norm in found.items():

@@ -1,0 +1,31 @@
+"""Which architectures the default suite looks at, one of each family, and networks without memory for their weights."""
+
+import keras
+import pytest
+
+from kcnn.initial import shapes_only
+from kcnn.registry import MODELS
+
+# The first of each family stands for it; what comes behind it differs in width and depth.
+FIRST = ("alexnet", "vgg11", "googlenet", "resnet50", "efficientnet_b0", "convnext_tiny")
+LARGE = ("alexnet", "vgg", "googlenet", "resnet50", "resnet101", "resnet152", "efficientnet", "convnext")
+SLOW = tuple(name for name in MODELS.names() if name.startswith(LARGE) and name not in FIRST)
+
+each_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS.names()]
+)
+
+
+def outline(name, input_shape=(32, 32, 3), num_classes=10, /, **options):
+    """Return a network to look at: its weights have shapes and no values."""
+    with shapes_only():
+        return MODELS.get(name)(input_shape, num_classes, **options)
+
+
+def unsettled(weight, rng):
+    """Return values that leave no norm, scale or bias at the constants it starts from."""
+    if len(weight.shape) > 1:
+        return keras.ops.convert_to_numpy(weight)
+    if weight.name in ("gamma", "moving_variance"):
+        return rng.uniform(0.5, 1.5, weight.shape)
+    return rng.normal(0, 0.1, weight.shape)
