@@ -22,7 +22,7 @@ from kcnn.layers.direct import DirectModel
 from kcnn.layers.dropout import PositionalDropout
 from kcnn.layers.faster import faster
 from kcnn.optim.schedules import LearningRateTable
-from kcnn.pretrained import Loaded
+from kcnn.pretrained.weights import Loaded
 from kcnn.recipe import Recipe
 from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
 

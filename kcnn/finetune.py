@@ -5,7 +5,7 @@ order from the input. `features`, the last feature map, is a place between them.
 """
 
 from kcnn.errors import RecipeError
-from kcnn.pretrained import is_logits
+from kcnn.pretrained.weights import is_logits
 from kcnn.registry import did_you_mean
 
 ALL = "all"

@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
+from kcnn import facts
 from kcnn.errors import RecipeError
 from kcnn.registry import (
     AUGMENTATIONS,
@@ -47,7 +48,7 @@ class ModelComponent(Component):
     """A network, and what it starts from."""
 
     weights: str | None = Field(
-        None, description="A run, or a .keras or .weights.h5 file, whose weights to start from."
+        None, description="Start from those of a run, a .keras or .weights.h5 file, or 'imagenet'."
     )
 
     def options(self) -> dict[str, Any]:
@@ -373,7 +374,12 @@ def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
 
 def _mistakes_of_finetuning(value: Callable[[str, str], Any], epochs: Any) -> list[str]:
     freeze, unfreeze = value("finetune", "freeze"), value("finetune", "unfreeze_epoch")
-    mistakes = []
+    name, mistakes = value("model", "name"), []
+    if value("model", "weights") == "imagenet" and name in MODELS.table and name not in facts.pretrained():
+        mistakes.append(
+            f"model.weights: there are no published ImageNet weights of {name}. There are of: "
+            f"{', '.join(each for each in facts.pretrained() if each in MODELS.table)}."
+        )
     if freeze is not None and not value("model", "weights"):
         mistakes.append("finetune.freeze: needs model.weights, or layers would be frozen as they are drawn at random")
     if unfreeze is not None and freeze is None:
