@@ -320,6 +320,8 @@ def model_options(name: str, settings: tuple[str, ...] = ()) -> dict[str, Any]:
         _apply(values, f"model.{setting.strip().removeprefix('model.')}")
     if values["model"]["name"] != name:
         raise RecipeError(f"--set name={values['model']['name']} names another model; describe that one instead.")
+    if "weights" in values["model"]:
+        raise RecipeError("--set weights=...: a model that is built without a recipe starts from none; leave it out.")
     try:
         found = create_model("Model", __base__=Table, model=(_component(MODELS), ...)).model_validate(values)
     except ValidationError as error:

@@ -43,4 +43,7 @@ def _path(name):
         if not path.is_file():
             raise RunError(f"model.weights: there is no file {path}.")
         return path
-    return Run.open(path).model
+    try:
+        return Run.open(path).model
+    except RunError as error:
+        raise RunError(f"model.weights: {error}") from error

@@ -54,7 +54,7 @@ def fit(
     """
     if name:
         Run.check_free(out, name)  # before minutes go into reading images
-    recipe, dataset, weights = prepare(recipe, progress=load_progress)
+    recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say)
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     try:
@@ -91,7 +91,7 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
         before = latest.state["identity"] if latest else None
         if before:
             _check_identity(before, before | {"backend": keras.config.backend()}, force, say)
-        recipe, dataset, weights = prepare(recipe, progress=load_progress, missing_weights=latest is not None)
+        recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say, missing_weights=latest is not None)
         recipe = resolve(recipe, dataset)
         identity = _identity(recipe, dataset, weights)
         if before:
@@ -123,6 +123,9 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
     training = assemble(recipe, dataset, None if resumed else weights)
     if training.loaded:
         say(str(training.loaded))
+    if training.stage.frozen:
+        frozen = training.stage.frozen
+        say(f"{len(frozen)} layers with weights are frozen, the last of them {frozen[-1].name}.")
     run.write_json(run.labels, dataset.class_names)
     if dataset.skipped:
         skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
