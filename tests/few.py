@@ -30,4 +30,4 @@ def write(folder, classes, train=None):
 
 
 # Both trainings take the same steps on the same images.
-FEW = ("epochs=40", "batch_size=8", "data.validation=0", "augment=[]")
+FEW = ("epochs=40", "batch_size=8", "data.validation=0", "augment=[]", "model.depth=3")
