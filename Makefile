@@ -42,8 +42,10 @@ test-all: $(VENV)/.dev lint ## As test, with the slow tests.
 bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes benchmarks/results.
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/epochs.py
+	$(BIN)/python benchmarks/growth.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 PICTURE = Path(__file__).parent.parent / "docs/images/growth.png"
 AXES = {
@@ -54,6 +55,8 @@ def draw(found):
             panel.plot([int(n) for n in points], [point[unit] for point in points.values()], "o-", label=backend)
         panel.set(xscale="log", yscale="log", xlabel=axis, ylabel=unit.replace("_", " "))
         panel.set_xticks([int(n) for n in points], list(points), minor=False)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].legend()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kcnn.allocator import keep_freed_memory
 from kcnn.augment.fuse import fuse
 from kcnn.callbacks.average import AverageWeights
 from kcnn.callbacks.best import KeepBest
@@ -127,6 +128,8 @@ def assemble(recipe, dataset, weights=None):
         RecipeError: An option does not suit the model, the augmentation, the images or the weights.
     """
     keras.utils.clear_session(free_memory=False)
+    if kernels().KEEP_FREED_MEMORY:
+        keep_freed_memory()
     whole = build_network(recipe, dataset, recipe.precision)
     initialize(whole, recipe.seed)
     loaded = weights.load_into(whole, dataset.class_names) if weights else None

@@ -1,6 +1,7 @@
 """What each framework has a kernel for, and Keras spells out or copies for: one file a framework, the same functions.
 
 `DIRECT` says whether the Python of a layer runs at each step, and not only when a step is compiled.
+`KEEP_FREED_MEMORY` says whether steps are faster where the C library keeps the memory that they free.
 `conv(x, kernel, bias, strides, padding, dtype)` convolves `x` (B, H, W, C), with `padding` (rows, columns) of zeros at
 each side, with `kernel` (h, w, C, F) and adds `bias` (F,) or None, all in `dtype`, a name such as "bfloat16".
 `batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype)` returns the normalised `x` (B, H, W, C), in `dtype`, plus

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-DIRECT = False
+DIRECT = KEEP_FREED_MEMORY = False
 
 
 def conv(x, kernel, bias, strides, padding, dtype):
@@ -16,12 +16,12 @@ def conv(x, kernel, bias, strides, padding, dtype):
 
 def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):
     wide = x.astype(dtype).astype(jnp.float32)
-    mean = wide.mean((0, 1, 2))
-    centred = wide - mean
-    variance = jnp.square(centred).mean((0, 1, 2))
+    # Both sums in one pass over x. What a variance loses so is 1e-7 times mean^2 / variance of itself.
+    mean, square = wide.mean((0, 1, 2)), jnp.square(wide).mean((0, 1, 2))
+    variance = jnp.maximum(square - jnp.square(mean), 0)
     factor = jax.lax.rsqrt(variance + epsilon)
-    y = centred * (factor if scale is None else scale * factor)
-    y = (y if offset is None else y + offset).astype(dtype)
+    factor = factor if scale is None else scale * factor
+    y = (wide * factor + ((0.0 if offset is None else offset) - mean * factor)).astype(dtype)
     if shortcut is not None:
         y = y + shortcut.astype(dtype)
     return jax.nn.relu(y) if relu else y, mean, variance

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-DIRECT = False
+DIRECT = KEEP_FREED_MEMORY = False
 
 
 def conv(x, kernel, bias, strides, padding, dtype):

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-DIRECT = True
+DIRECT = KEEP_FREED_MEMORY = True
 
 
 def conv(x, kernel, bias, strides, padding, dtype):
