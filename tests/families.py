@@ -1,5 +1,7 @@
 """Which architectures the default suite looks at, one of each family, and networks without memory for their weights."""
 
+import functools
+
 import keras
 import pytest
 
@@ -11,13 +13,20 @@ FIRST = ("alexnet", "vgg11", "googlenet", "resnet50", "efficientnet_b0", "convne
 LARGE = ("alexnet", "vgg", "googlenet", "resnet50", "resnet101", "resnet152", "efficientnet", "convnext")
 SLOW = tuple(name for name in MODELS.names() if name.startswith(LARGE) and name not in FIRST)
 
-each_model = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS.names()]
-)
+
+def _each_model(slow):
+    names = [pytest.param(name, marks=pytest.mark.slow) if slow(name) else name for name in MODELS.names()]
+    return pytest.mark.parametrize("name", names)
 
 
+each_model = _each_model(lambda name: name in SLOW)
+# To draw, save and run 25 M weights takes seconds; tests/test_architectures.py does so with one of each family.
+each_model_with_weights = _each_model(lambda name: name.startswith(LARGE))
+
+
+@functools.cache
 def outline(name, input_shape=(32, 32, 3), num_classes=10, /, **options):
-    """Return a network to look at: its weights have shapes and no values."""
+    """Return a network to look at, the same one each time: its weights have shapes and no values."""
     with shapes_only():
         return MODELS.get(name)(input_shape, num_classes, **options)
 

@@ -27,18 +27,20 @@ def assembled(dataset, name, *settings):
 ALSO_FAST = ("simple_cnn", "residual_cnn", "resnet20")
 # What is harder to train than the network as it is, and stands for it in the default suite.
 HARDER = {"alexnet": "form=two_towers", "vgg11": "batch_norm=true", "googlenet": "auxiliary=true"}
+# XLA compiles these for half a minute each.
+DEEP = ("googlenet", "resnet50", "efficientnet_b0", "convnext_tiny") if keras.backend.backend() == "jax" else ()
 
 
 def trainings():
     for name in MODELS.names():
-        slow = () if name in FIRST + ALSO_FAST else pytest.mark.slow
+        slow = () if name in FIRST + ALSO_FAST and name not in DEEP else pytest.mark.slow
         if name in HARDER:
             yield pytest.param(name, (f"model.{HARDER[name]}",), id=f"{name}-{HARDER[name]}", marks=slow)
             slow = pytest.mark.slow
         yield pytest.param(name, (), id=name, marks=slow)
 
 
-@pytest.mark.parametrize(("name", "settings"), trainings())
+@pytest.mark.parametrize(("name", "settings"), list(trainings()))
 def test_a_step_is_trained_saved_reloaded_and_predicts(name, settings, dataset, tmp_path):
     loaded, training = assembled(dataset, name, *settings)
     before = [np.array(weight) for weight in training.network.get_weights()]

@@ -42,7 +42,7 @@ def adopt(
             which were made for other sizes, are left out.
     """
     inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=downsampling)
-    source = _graph(application, inputs.shape[1:], num_classes)
+    source = _graph(application, inputs.shape[1:3], num_classes)
     features = _before_the_head(source)
 
     def rename(operation):
@@ -81,12 +81,16 @@ def adopt(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _graph(application, shape, num_classes):
-    """Return the network as keras.applications builds it, without memory for its weights."""
+def _graph(application, size, num_classes):
+    """Return the network as keras.applications builds it, without memory for its weights.
+
+    It is one for three channels, which some of its preprocessing takes for granted; no config of a layer says how many
+    channels it is given.
+    """
     with shapes_only():
         return application(
             weights=None,
-            input_tensor=keras.Input(shape),  # as `input_shape` it must be at least 32, with 1 or 3 channels
+            input_tensor=keras.Input((*size, 3)),  # as `input_shape` it must be at least 32
             classes=num_classes,
             classifier_activation=None,
         )

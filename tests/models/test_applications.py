@@ -45,7 +45,7 @@ def float64():
     keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.parametrize("size", [64, 75])
+@pytest.mark.parametrize("size", [pytest.param(64, marks=pytest.mark.slow), 75])
 @pytest.mark.parametrize(
     "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 )

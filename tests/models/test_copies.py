@@ -35,10 +35,10 @@ def copy_says(folder, name, options, model, pixels):
     ("name", "size", "options"),
     [
         ("alexnet", 32, {"stem": "small"}),
-        ("alexnet", 101, {"stem": "large"}),
+        pytest.param("alexnet", 101, {"stem": "large"}, marks=pytest.mark.slow),
         ("alexnet", 67, {"stem": "large", "form": "two_towers"}),
         ("googlenet", 32, {"stem": "small", "auxiliary": True}),
-        ("googlenet", 75, {"stem": "large"}),
+        pytest.param("googlenet", 75, {"stem": "large"}, marks=pytest.mark.slow),
         ("googlenet", 99, {"stem": "large", "form": "paper", "auxiliary": True}),
     ],
     ids=str,

@@ -6,7 +6,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from families import each_model, outline
+from families import each_model, each_model_with_weights, outline
 from keras.src.applications.convnext import LayerScale
 
 from kcnn.models._blocks import NORM_EPSILON, NORM_MOMENTUM
@@ -27,8 +27,8 @@ def layer_names(model):
 
 
 @each_model
-def test_takes_float32_pixels_and_gives_float32_logits(name, build):
-    model = build(name)
+def test_takes_float32_pixels_and_gives_float32_logits(name):
+    model = outline(name)
     (pixels,) = model.inputs
     assert (pixels.name, pixels.shape, pixels.dtype) == ("pixels", (None, 32, 32, 3), "float32")
     logits = model.layers[-1]
@@ -40,8 +40,8 @@ def test_takes_float32_pixels_and_gives_float32_logits(name, build):
 
 
 @each_model
-def test_features_are_the_last_feature_map(name, build):
-    model = build(name)
+def test_features_are_the_last_feature_map(name):
+    model = outline(name)
     spatial = [layer.name for layer in model.layers if len(layer.output.shape) == 4]
     assert spatial[-1] == "features"
 
@@ -59,13 +59,24 @@ def test_normalise_applies_mean_and_standard_deviation(name, images):
     np.testing.assert_allclose(as_float32(plain(x)), x / 255, atol=1e-6)
 
 
-@each_model
+@each_model_with_weights
 @pytest.mark.parametrize("channels", [1, 3])
 def test_logits_are_finite(name, channels, build, images):
     logits = as_float32(build(name, channels)(images(2, 32, 32, channels)))
     assert logits.shape == (2, 10)
     assert np.isfinite(logits).all()
     assert np.ptp(logits[0] - logits[1]) > 0, "the logits do not depend on the image"
+
+
+@each_model
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_of_the_image_change_the_first_kernel_alone(name, channels):
+    colour, other = outline(name), outline(name, (32, 32, channels))
+    assert other.input_shape == (None, 32, 32, channels)
+    first = next(layer for layer in other.layers if layer.weights).kernel
+    assert first.shape[2] == channels
+    per_channel = first.shape[0] * first.shape[1] * first.shape[3]
+    assert colour.count_params() - other.count_params() == (3 - channels) * per_channel
 
 
 @each_model
@@ -85,9 +96,9 @@ def test_options_are_readable_and_plumbing_is_not_an_option(name):
 
 
 @each_model
-def test_only_stock_layers(name, build):
+def test_only_stock_layers(name):
     # `operations` would also show a bare `x + y`, which has no name from its place.
-    for operation in build(name).operations:
+    for operation in outline(name).operations:
         assert isinstance(operation, keras.Layer), operation
         assert not isinstance(operation, keras.Model), "models are flat"
         # LayerScale of keras.applications loads wherever Keras does.
@@ -95,8 +106,8 @@ def test_only_stock_layers(name, build):
 
 
 @each_model
-def test_names_come_from_the_place(name, build):
-    names = layer_names(build(name))
+def test_names_come_from_the_place(name):
+    names = layer_names(outline(name))
     assert len(set(names)) == len(names)
     place = r"pixels|normalise|features|logits|(stem|head|block\d+|stage\d+(_block\d+)?)_[a-z_]+\d?(_pad)?"
     assert [n for n in names if not re.fullmatch(place, n)] == []
@@ -118,10 +129,10 @@ def test_padding_is_by_hand_where_strides_exceed_one(name, size):
 
 
 @each_model
-def test_initialisers_are_those_that_can_be_drawn_elsewhere(name, build):
+def test_initialisers_are_those_that_can_be_drawn_elsewhere(name):
     known = ("VarianceScaling", "HeNormal", "GlorotUniform", "RandomUniform", "RandomNormal", "TruncatedNormal")
     known += ("Zeros", "Ones")
-    for layer in build(name).layers:
+    for layer in outline(name).layers:
         for attribute, value in vars(layer).items():
             if attribute.endswith("_initializer") and value is not None:
                 assert type(value).__name__ in known, f"{layer.name}.{attribute}"
@@ -130,7 +141,7 @@ def test_initialisers_are_those_that_can_be_drawn_elsewhere(name, build):
 # --- Saving and precision ---
 
 
-@each_model
+@each_model_with_weights
 def test_saved_model_loads_in_plain_keras(name, build, images, tmp_path):
     model = build(name)
     model.save(tmp_path / "model.keras")
@@ -140,7 +151,7 @@ def test_saved_model_loads_in_plain_keras(name, build, images, tmp_path):
     assert layer_names(loaded) == layer_names(model)
 
 
-@each_model
+@each_model_with_weights
 def test_both_ends_stay_float32_under_mixed_precision(name, images, mixed_bfloat16):
     model = MODELS.get(name)((32, 32, 3), 10)
     computes = {layer.name: layer.compute_dtype for layer in model.layers[1:]}

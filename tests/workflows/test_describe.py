@@ -27,6 +27,15 @@ def test_layers_are_those_of_keras(name):
     assert found.peak <= found.activations
 
 
+def test_auxiliary_heads_are_layers_like_any_other():
+    plain, headed = (describe(find_subject("googlenet", settings=[f"auxiliary={word}"])) for word in ("false", "true"))
+    assert (plain.parameters, headed.parameters) == (6_624_904, 13_004_888)  # torchvision's
+    assert headed.classes == plain.classes == 1000
+    beside = {layer.name for layer in headed.layers} - {layer.name for layer in plain.layers}
+    assert all(name.startswith("auxiliary") for name in beside)
+    assert sum(name.endswith("_logits") for name in beside) == 2
+
+
 def test_a_model_without_memory_is_the_one_with_memory():
     subject = find_subject("simple_cnn", settings=["width=8", "model.depth=2"])
     found = describe(subject)
