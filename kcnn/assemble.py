@@ -16,25 +16,47 @@ from kcnn.callbacks.history import RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
 from kcnn.errors import RecipeError
+from kcnn.finetune import frozen, rate_factors
 from kcnn.initial import initialize, undrawn
 from kcnn.kernels import kernels
 from kcnn.layers.direct import DirectModel
 from kcnn.layers.dropout import PositionalDropout
 from kcnn.layers.faster import faster
 from kcnn.optim.schedules import LearningRateTable
+from kcnn.pretrained.weights import Loaded
+from kcnn.recipe import Recipe
 from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Epochs in which the same layers are trained, by an optimizer that is new when they begin.
+
+    Attributes:
+        first, last: Epochs, counted from 0; `last` is the first that is no longer its own.
+        frozen: Layers whose weights and statistics stay as they are.
+    """
+
+    first: int
+    last: int
+    frozen: tuple = ()
+
+
+@dataclass
 class Training:
     """All that `model.fit` needs.
 
     Attributes:
         network: Pixels to logits, stock layers alone; the model that is trained and saved.
-        model: The training graph around it, compiled: augmentation, then the layers of `network` and auxiliary heads.
+        model: The training graph around it, compiled for `stage`: augmentation, then the layers of `network` and
+            auxiliary heads.
         batches: Training batches, a function of the step.
         validation: Validation batches, or None.
         rates: float32 array, the learning rate at each step of the training.
+        stages: Of the training, one behind the other.
+        recipe: What it was made from.
+        loaded: What of the weights that it starts from was loaded, or None.
+        stage: The one that `model` is compiled for.
     """
 
     network: keras.Model
@@ -42,6 +64,34 @@ class Training:
     batches: TrainingBatches
     validation: "ValidationSequence | None"
     rates: np.ndarray
+    stages: tuple
+    recipe: Recipe
+    loaded: Loaded | None = None
+    stage: Stage | None = None
+
+    def stage_of(self, epoch):
+        """Return the stage that an epoch, counted from 0, belongs to; the last one for what is beyond the end."""
+        return next((stage for stage in self.stages if epoch < stage.last), self.stages[-1])
+
+    def enter(self, stage):
+        """Compile `model` for a stage, unless it is; return whether it was not."""
+        if stage is self.stage:
+            return False
+        for layer in {layer for each in self.stages for layer in each.frozen}:
+            layer.trainable = layer not in stage.frozen
+        recipe, begin = self.recipe, stage.first * self.batches.steps_per_epoch
+        optimizer = _optimizer(recipe, self.rates[begin:])
+        if recipe.finetune and recipe.finetune.layer_decay < 1:
+            optimizer.factors = rate_factors(self.network, recipe.finetune.layer_decay)
+        self.model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.loss.label_smoothing),
+            metrics=["accuracy"],
+            # JAX has no other way; on TensorFlow XLA is expected to be slower on a CPU (docs/design.md, 15).
+            jit_compile=keras.config.backend() == "jax",
+        )
+        self.stage = stage
+        return True
 
     def feed(self, start=0):
         """Return what `model.fit` takes the batches from number `start` to the last from."""
@@ -66,17 +116,23 @@ class ValidationSequence(keras.utils.PyDataset):
         return self.batches[index]
 
 
-def assemble(recipe, dataset):
-    """Return the `Training` that a recipe describes on a dataset.
+def assemble(recipe, dataset, weights=None):
+    """Return the `Training` that a recipe describes on a dataset, ready for its first stage.
+
+    Args:
+        recipe: A recipe; what it says about the weights to start from has been done in `weights`.
+        dataset: Its data, with training images at least.
+        weights: The `kcnn.pretrained.Weights` to start from, or None, also where a checkpoint has them.
 
     Raises:
-        RecipeError: An option does not suit the model, the augmentation or the images.
+        RecipeError: An option does not suit the model, the augmentation, the images or the weights.
     """
     keras.utils.clear_session(free_memory=False)
     if kernels().KEEP_FREED_MEMORY:
         keep_freed_memory()
     whole = build_network(recipe, dataset, recipe.precision)
     initialize(whole, recipe.seed)
+    loaded = weights.load_into(whole, dataset.class_names) if weights else None
     in_pipeline, augmentations = build_augmentations(recipe)
     model = training_graph(whole, augmentations, recipe.seed)
     batches = TrainingBatches(
@@ -90,18 +146,29 @@ def assemble(recipe, dataset):
         class_weights=_class_weights(recipe.loss.class_weights, dataset),
     )
     rates = _rates(recipe, batches.steps_per_epoch)
-    model.compile(
-        optimizer=_optimizer(recipe, rates),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.loss.label_smoothing),
-        metrics=["accuracy"],
-        # JAX has no other way; on TensorFlow XLA is expected to be slower on a CPU (docs/design.md, 15).
-        jit_compile=keras.config.backend() == "jax",
-    )
     validation = None
     if dataset.validation is not None:
         held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
         validation = ValidationSequence(held_out)
-    return Training(without_auxiliary_heads(whole), model, batches, validation, rates)
+    stages = _stages(recipe, whole, loaded)
+    network = without_auxiliary_heads(whole)
+    training = Training(network, model, batches, validation, rates, stages, recipe, loaded)
+    training.enter(training.stages[0])
+    return training
+
+
+def _stages(recipe, network, loaded):
+    wanted = recipe.finetune
+    if wanted is None or wanted.freeze is None:
+        return (Stage(0, recipe.epochs),)
+    layers = tuple(frozen(network, wanted.freeze))
+    left = [layer.name for layer in layers if loaded and layer.name in loaded.left]
+    if left:
+        raise RecipeError(f"finetune.freeze: would freeze what was not loaded: {', '.join(left)}. {loaded}")
+    border = wanted.unfreeze_epoch
+    if border is None:
+        return (Stage(0, recipe.epochs, layers),)
+    return Stage(0, border, layers), Stage(border, recipe.epochs)
 
 
 def build_network(recipe, dataset, precision="float32"):
@@ -222,6 +289,8 @@ def _rates(recipe, steps_per_epoch):
     with _as_recipe_error("schedule"):
         schedule = SCHEDULES.get(recipe.schedule.name)
         factors = schedule(recipe.epochs, steps_per_epoch, **recipe.schedule.options())
+    if recipe.finetune and recipe.finetune.unfreeze_epoch:
+        factors[recipe.finetune.unfreeze_epoch * steps_per_epoch :] *= recipe.finetune.unfreeze_factor
     return (recipe.optimizer.learning_rate * factors).astype("float32")
 
 

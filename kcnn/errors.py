@@ -39,6 +39,10 @@ class RunError(UsageError):
     """A run folder that is missing, incomplete, or already taken."""
 
 
+class WeightsError(KcnnError):
+    """Weights to start from that cannot be read or downloaded."""
+
+
 class TrainingError(KcnnError):
     """Training that cannot go on, for instance because the loss is no longer a number."""
 

@@ -65,6 +65,22 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Imagenet:
+    """Published weights, and the pixels that they were trained on.
+
+    Attributes:
+        application: The function of `keras.applications` that downloads them.
+        mean, std: Per channel, in the order RGB, for pixels from 0 to 1.
+        bgr: Whether the first layer takes its channels in the order BGR.
+    """
+
+    application: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known about one architecture.
 
@@ -75,7 +91,7 @@ class Facts:
         parameters: Trainable numbers at that input and so many classes; None until it was counted.
         macs: Multiply-accumulates of an image, likewise.
         published: The first is what `kcnn models` shows: a single model, one crop where there is such a number.
-        pretrained: Whether kcnn has weights for it.
+        imagenet: Weights to start from with `weights = "imagenet"`, or None.
     """
 
     family: Family
@@ -84,7 +100,12 @@ class Facts:
     parameters: int | None = None
     macs: int | None = None
     published: tuple[Published, ...] = ()
-    pretrained: bool = False
+    imagenet: Imagenet | None = None
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there are published weights that fit."""
+        return self.imagenet is not None
 
     def document(self) -> dict[str, Any]:
         """Return plain values."""
@@ -107,6 +128,11 @@ def find(name: str) -> Facts | None:
     return _table().get(name)
 
 
+def pretrained() -> list[str]:
+    """Return the names of the models that published weights fit."""
+    return [name for name, known in _table().items() if known.pretrained]
+
+
 def names() -> list[str]:
     """Return the names in the table."""
     return list(_table())
@@ -117,11 +143,21 @@ def _table() -> dict[str, Facts]:
     values = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     families = {key: Family(**value) for key, value in values["families"].items()}
     sources = {key: Source(**value) for key, value in values["sources"].items()}
-    return {name: _facts(value, families, sources) for name, value in values["models"].items()}
+    scalings = values["scalings"]
+    return {name: _facts(value, families, sources, scalings) for name, value in values["models"].items()}
 
 
-def _facts(value: dict[str, Any], families: dict[str, Family], sources: dict[str, Source]) -> Facts:
+def _facts(
+    value: dict[str, Any], families: dict[str, Family], sources: dict[str, Source], scalings: dict[str, Any]
+) -> Facts:
     published = tuple(Published(**{**one, "source": sources[one["source"]]}) for one in value.get("published", ()))
-    return Facts(
-        **{**value, "family": families[value["family"]], "input": tuple(value["input"]), "published": published}
-    )
+    found: dict[str, Any] = {
+        "family": families[value["family"]],
+        "input": tuple(value["input"]),
+        "published": published,
+    }
+    if "imagenet" in value:
+        scaling = scalings[value["imagenet"]["scaling"]]
+        mean, std = (tuple(number / 255 for number in scaling[key]) for key in ("mean", "std"))
+        found["imagenet"] = Imagenet(value["imagenet"]["application"], mean, std, scaling["order"] == "BGR")
+    return Facts(**{**value, **found})

@@ -4,12 +4,15 @@ import functools
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_origin
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
+from kcnn import facts
 from kcnn.errors import RecipeError
 from kcnn.registry import (
     AUGMENTATIONS,
@@ -41,12 +44,23 @@ class Component(Table):
         return self.model_dump(exclude={"name"})
 
 
+class ModelComponent(Component):
+    """A network, and what it starts from."""
+
+    weights: str | None = Field(
+        None, description="Start from those of a run, a .keras or .weights.h5 file, or 'imagenet'."
+    )
+
+    def options(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"name", "weights"})
+
+
 def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _component(registry: Registry) -> Any:
-    """Return a pydantic type: one model an entry of the table, told apart by `name`."""
+def _component(registry: Registry, base: type[Component] = Component) -> Any:
+    """Return a pydantic type: one model an entry of the table, told apart by `name`, with the keys of `base` too."""
     models = []
     for name in registry.names():
         fields: dict[str, Any] = {"name": (Literal[name], ...)}
@@ -54,7 +68,7 @@ def _component(registry: Registry) -> Any:
             default = ... if option.default is REQUIRED else option.default
             listing = _listed if get_origin(option.annotation) is tuple else _untupled  # TOML has lists alone
             fields[option.name] = (Annotated[option.annotation, BeforeValidator(listing)], default)
-        models.append(create_model(name, __base__=Component, __doc__=registry.summary(name), **fields))
+        models.append(create_model(name, __base__=base, __doc__=registry.summary(name), **fields))
     if len(models) == 1:
         return models[0]
     return Annotated[Union[tuple(models)], Field(discriminator="name")]  # noqa: UP007 - built at run time
@@ -89,6 +103,27 @@ class DataConfig(Table):
     std: Channels | None = Field(None, description="Standard deviation of each channel; default: measured.")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="What to do with an unreadable image.")
     memory_limit: float = Field(2.0, ge=0, description="GiB; decoded data above it streams from disk.")
+
+
+def _freeze(value: Any) -> str | int:
+    if (isinstance(value, str) and value) or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise PydanticCustomError("freeze", "Input should be 'all', the name of a part, or a number of parts")
+
+
+class FinetuneConfig(Table):
+    """How a network that starts from the weights of another training is trained."""
+
+    freeze: Annotated[str | int, PlainValidator(_freeze, json_schema_input_type=str | int)] | None = Field(
+        None,
+        description="Layers that are not trained: 'all' but the logits; the name of the last part of the network "
+        "that is frozen (stem, stage2, features, head); or how many parts from the input.",
+    )
+    unfreeze_epoch: int | None = Field(None, ge=1, description="After so many epochs all layers are trained.")
+    unfreeze_factor: float = Field(0.1, gt=0, description="On the learning rate, from unfreeze_epoch on.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor on the learning rate, once more for each part nearer to the input."
+    )
 
 
 class LossConfig(Table):
@@ -143,7 +178,8 @@ class Recipe(Table):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     data: DataConfig = DataConfig()
     augment: tuple[Component, ...] = ()
-    model: Component
+    model: ModelComponent
+    finetune: FinetuneConfig | None = None
     optimizer: Component
     schedule: Component
     loss: LossConfig = LossConfig()
@@ -160,7 +196,7 @@ def recipe_type() -> type[Recipe]:
         __base__=Recipe,
         __doc__=Recipe.__doc__,
         augment=(Annotated[tuple[augmentation, ...], BeforeValidator(_listed)], ()),
-        model=(_component(MODELS), ...),
+        model=(_component(MODELS, ModelComponent), ...),
         optimizer=(_component(OPTIMIZERS), ...),
         schedule=(_component(SCHEDULES), ...),
     )
@@ -284,6 +320,8 @@ def model_options(name: str, settings: tuple[str, ...] = ()) -> dict[str, Any]:
         _apply(values, f"model.{setting.strip().removeprefix('model.')}")
     if values["model"]["name"] != name:
         raise RecipeError(f"--set name={values['model']['name']} names another model; describe that one instead.")
+    if "weights" in values["model"]:
+        raise RecipeError("--set weights=...: a model that is built without a recipe starts from none; leave it out.")
     try:
         found = create_model("Model", __base__=Table, model=(_component(MODELS), ...)).model_validate(values)
     except ValidationError as error:
@@ -326,12 +364,30 @@ def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
         stopping = value("callbacks", "early_stopping")
         if isinstance(stopping, dict) and str(stopping.get("monitor", "val_loss")).startswith("val_"):
             mistakes.append("callbacks.early_stopping: needs validation images, but data.validation is 0")
+    mistakes += _mistakes_of_finetuning(value, epochs)
     for name in ("mean", "std"):
         if (value("data", "mean") is None) != (value("data", "std") is None) and value("data", name) is None:
             mistakes.append(f"data.{name}: give mean and std together, or neither")
     std = value("data", "std")
     if isinstance(std, list) and any(isinstance(one, int | float) and one <= 0 for one in std):
         mistakes.append(f"data.std: each must be greater than 0. Received: {std}")
+    return mistakes
+
+
+def _mistakes_of_finetuning(value: Callable[[str, str], Any], epochs: Any) -> list[str]:
+    freeze, unfreeze = value("finetune", "freeze"), value("finetune", "unfreeze_epoch")
+    name, mistakes = value("model", "name"), []
+    if value("model", "weights") == "imagenet" and name in MODELS.table and name not in facts.pretrained():
+        mistakes.append(
+            f"model.weights: there are no published ImageNet weights of {name}. There are of: "
+            f"{', '.join(each for each in facts.pretrained() if each in MODELS.table)}."
+        )
+    if freeze is not None and not value("model", "weights"):
+        mistakes.append("finetune.freeze: needs model.weights, or layers would be frozen as they are drawn at random")
+    if unfreeze is not None and freeze is None:
+        mistakes.append("finetune.unfreeze_epoch: nothing is frozen; give finetune.freeze too")
+    if isinstance(unfreeze, int) and isinstance(epochs, int) and unfreeze >= epochs > 0:
+        mistakes.append(f"finetune.unfreeze_epoch: must be less than epochs ({epochs}). Received: {unfreeze}")
     return mistakes
 
 
@@ -375,7 +431,8 @@ def _place(location: tuple[Any, ...], values: dict[str, Any]) -> tuple[str, list
             tag = parts.pop(at)
             registry = _registry(location)
             if tag in registry.table:
-                known = ["name", *registry.options(tag)]
+                own = ModelComponent if parts[0] == "model" else Component
+                known = [*own.model_fields, *registry.options(tag)]
     elif len(parts) == 1:
         known = list(Recipe.model_fields)
     else:
@@ -405,10 +462,10 @@ def to_toml(recipe: Recipe) -> str:
 def differences(old: str, new: str) -> list[str]:
     """Return a line for each value in which two recipes, given as TOML, would train differently.
 
-    Where the data lies, how much of it is held in memory, and how often a checkpoint is saved do not count.
+    Where data and weights lie, how much is held in memory, and how often a checkpoint is saved do not count.
     """
     before, after = (_flat(tomllib.loads(text)) for text in (old, new))
-    for key in ("data.path", "data.memory_limit", "run.checkpoint_seconds"):
+    for key in ("data.path", "model.weights", "data.memory_limit", "run.checkpoint_seconds"):
         before.pop(key, None)
         after.pop(key, None)
     keys = [*before, *(key for key in after if key not in before)]

@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 
 import pytest
@@ -7,10 +8,12 @@ from kcnn import recipe
 from kcnn.errors import RecipeError
 from kcnn.registry import MODELS, OPTIMIZERS, SCHEDULES
 
+OF_FOLDERS = ("folder", "finetune_resnet50", "finetune_efficientnet")
+
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_every_recipe_loads_and_opens_with_its_command(name):
-    data = "images" if name == "folder" else None
+    data = "images" if name in OF_FOLDERS else None
     assert recipe.load(name, data=data).epochs >= 1
     lines = recipe.find(name).read_text().splitlines()
     assert lines[0].startswith("# ")
@@ -19,7 +22,7 @@ def test_every_recipe_loads_and_opens_with_its_command(name):
 
 @pytest.mark.parametrize("name", recipe.names())
 def test_writing_and_reading_a_recipe_changes_nothing(name, tmp_path):
-    loaded = recipe.load(name, data="images" if name == "folder" else None)
+    loaded = recipe.load(name, data="images" if name in OF_FOLDERS else None)
     path = tmp_path / "recipe.toml"
     path.write_text(recipe.to_toml(loaded))
     assert recipe.load(path) == loaded
@@ -36,6 +39,34 @@ def test_writing_and_reading_a_recipe_changes_nothing(name, tmp_path):
 def test_what_is_registered_can_be_written_and_read(table, name):
     loaded = recipe.load("smoke", (f'{table}={{name="{name}"}}',))
     assert recipe.validate(tomllib.loads(recipe.to_toml(loaded))) == loaded
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("finetune.freeze=all",), "finetune.freeze: needs model.weights"),
+        (("finetune.unfreeze_epoch=2",), "finetune.unfreeze_epoch: nothing is frozen; give finetune.freeze too"),
+        (("finetune.unfreeze_epoch=4",), "finetune.unfreeze_epoch: must be less than epochs (4). Received: 4"),
+        (
+            ("finetune.freeze=0",),
+            "finetune.freeze: expected 'all', the name of a part, or a number of parts. Received: 0",
+        ),
+        (("finetune.layer_decay=1.5",), "finetune.layer_decay: expected less than or equal to 1. Received: 1.5"),
+        (("finetune.freze=all",), "finetune.freze: unknown key. Did you mean 'freeze'?"),
+        (("model.weight=x",), "model.weight: unknown key. Did you mean 'weights'?"),
+    ],
+)
+def test_mistakes_of_fine_tuning_are_told(settings, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        recipe.load("smoke", settings)
+
+
+def test_weights_are_no_option_of_a_builder():
+    loaded = recipe.load("smoke", ("model.weights=a/run",))
+    assert loaded.model.weights == "a/run"
+    assert "weights" not in loaded.model.options()
+    with pytest.raises(RecipeError, match="a model that is built without a recipe starts from none"):
+        recipe.model_options("resnet20", ("weights=a/run",))
 
 
 def test_differences_between_recipes_are_told_by_key():

@@ -25,6 +25,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         interrupted: Function that tells whether to save and stop.
         command: The command that resumes.
         resumed: The `Checkpoint` to go on from, or None.
+        new_optimizer: Whether a stage begins there, whose optimizer has nothing to go on from.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         interrupted=lambda: False,
         command="",
         resumed=None,
+        new_optimizer=False,
     ):
         super().__init__()
         self.folder = folder
@@ -50,6 +52,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.interrupted = interrupted
         self.command = command
         self.resumed = resumed
+        self.new_optimizer = new_optimizer
         self.step = resumed.step if resumed else 0
 
     def on_train_begin(self, logs=None):
@@ -58,8 +61,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
             return
         state = self.resumed.state
         _assign(self.model.variables, state["weights"], "model")
-        self.model.optimizer.build(self.model.trainable_variables)
-        _assign(self.model.optimizer.variables, state["optimizer"], "optimizer")
+        if not self.new_optimizer:
+            self.model.optimizer.build(self.model.trainable_variables)
+            _assign(self.model.optimizer.variables, state["optimizer"], "optimizer")
         for part in self.parts:
             if type(part).__name__ in state["callbacks"]:  # else one that the recipe gained, with --force
                 part.set_state(state["callbacks"][type(part).__name__])

@@ -131,12 +131,47 @@ def _build(
 
 def _decaying(base, l2, decay_norm_and_bias):
     class Decaying(base):
-        """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables."""
+        """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables.
+
+        Attributes:
+            factors: {path of a variable: factor on its learning rate}, decoupled decay included; 1 where it has none.
+        """
+
+        factors = {}
 
         def _use_weight_decay(self, variable):
             return decay_norm_and_bias or len(variable.shape) > 1
 
+        def _apply_weight_decay(self, variables):
+            decay = self.weight_decay
+            if decay is None or not self.factors:
+                super()._apply_weight_decay(variables)
+                return
+            variables = [variable for variable in variables if self._use_weight_decay(variable)]
+            try:
+                for factor, group in self._by_factor([(variable,) for variable in variables]):
+                    self.weight_decay = decay * factor
+                    super()._apply_weight_decay(*group)
+            finally:
+                self.weight_decay = decay
+
         def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            if not self.factors:
+                self._update(grads, trainable_variables, learning_rate)
+                return
+            for factor, group in self._by_factor(zip(trainable_variables, grads, strict=True)):
+                variables, gradients = group
+                self._update(gradients, variables, learning_rate * factor)
+
+        def _by_factor(self, items):
+            """Yield (factor, items): items, which begin with a variable, of the same factor, as one list a column."""
+            groups = {}
+            for item in items:
+                groups.setdefault(self.factors.get(item[0].path, 1.0), []).append(item)
+            for factor, group in groups.items():
+                yield factor, [list(column) for column in zip(*group, strict=True)]
+
+        def _update(self, grads, trainable_variables, learning_rate):
             update = self._fused()
             if update:
                 for decays in (True, False):

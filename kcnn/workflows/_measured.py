@@ -123,7 +123,7 @@ def _key(recipe, device):
     data = {key: recipe["data"][key] for key in ("image_size", "channels", "resize", "memory_limit")}
     if None in data.values():
         data |= {key: recipe["data"][key] for key in ("name", "path")}
-    kept = ("batch_size", "precision", "augment", "model", "optimizer", "loss", "callbacks")
+    kept = ("batch_size", "precision", "augment", "model", "finetune", "optimizer", "loss", "callbacks")
     versions = backend.versions()
     versions = {name: versions[name] for name in ("keras", "numpy", *backend.BACKENDS) if name in versions}
     own = {"data": data, "deterministic": recipe["run"]["deterministic"]}

@@ -8,9 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from kcnn import backend, data
+from kcnn import backend
 from kcnn.run import Run
 from kcnn.workflows._child import Requests, begin
+from kcnn.workflows._prepare import prepare
 
 STATUS = Path("/proc/self/status")  # of Linux
 
@@ -33,12 +34,12 @@ def serve():
 
         imported = time.perf_counter() - start
         backend.check_device(os.environ["KERAS_BACKEND"], request["device"])
-        dataset = data.load(recipe.data, recipe.seed)
+        recipe, dataset, weights = prepare(recipe)
         with tempfile.TemporaryDirectory(prefix="kcnn-bench-") as folder:
-            _train(recipe, dataset, request, Run(Path(folder)), requests, imported)
+            _train(recipe, dataset, weights, request, Run(Path(folder)), requests, imported)
 
 
-def _train(recipe, dataset, request, run, requests, imported):
+def _train(recipe, dataset, weights, request, run, requests, imported):
     from kcnn.assemble import ValidationSequence, assemble, callbacks
     from kcnn.callbacks.checkpoints import SaveCheckpoints
     from kcnn.callbacks.one_training import OneTraining
@@ -51,7 +52,8 @@ def _train(recipe, dataset, request, run, requests, imported):
     # Rounds may take more steps than the recipe has.
     epochs = max(recipe.epochs, 1 + math.ceil(rounds * steps / max(in_epoch - 1, 1)))
     recipe = recipe.model_copy(update={"epochs": epochs})
-    training = assemble(recipe, dataset)
+    training = assemble(recipe, dataset, weights)
+    training.enter(max(training.stages, key=lambda stage: stage.last - stage.first))  # whose speed counts most
     validation, evaluated = None, 0
     if training.validation is not None:
         some = _Some(training.validation.batches, request["steps"])

@@ -18,25 +18,36 @@ class Trace:
     Args:
         recipe: A recipe.
         dataset: Its data, with training images at least.
+        weights: The `Weights` that it starts from, or None.
     """
 
-    def __init__(self, recipe, dataset):
+    def __init__(self, recipe, dataset, weights=None):
         import keras
 
         from kcnn.assemble import assemble
         from kcnn.layers.dropout import PositionalDropout
-        from kcnn.optim.gradient_norm import record_gradient_norm
 
-        self.training = assemble(recipe, dataset)
-        self.gradient_norm = record_gradient_norm(self.training.model.optimizer)
+        self.training = assemble(recipe, dataset, weights)
         model = self.training.model
-        model.optimizer.build(model.trainable_variables)
+        self._watch_optimizer()
         self.augmentation = keras.Model(model.inputs, model.get_layer("to_float").input)
         self.dropouts = [layer for layer in model.layers if isinstance(layer, PositionalDropout)]
         self.held_out = dataset.validation or dataset.train
         self.biases = biases_before_norm(self.training.network)
         # What each bias has contributed to the running mean of the norm behind it.
         self.shifts = dict.fromkeys(self.biases.values(), 0.0)
+
+    def _watch_optimizer(self):
+        from kcnn.optim.gradient_norm import record_gradient_norm
+
+        model = self.training.model
+        self.gradient_norm = record_gradient_norm(model.optimizer)
+        model.optimizer.build(model.trainable_variables)
+
+    def enter(self, number):
+        """Begin the stage of the training that batch `number` belongs to, unless it has begun."""
+        if self.training.enter(self.training.stage_of(number // self.training.batches.steps_per_epoch)):
+            self._watch_optimizer()
 
     def weights(self):
         """Return every weight of the network by its path; running means without the biases in front of them."""
@@ -76,6 +87,8 @@ class Trace:
         model = self.training.model
         for bias, norm in self.biases.items():
             layer = self.training.network.get_layer(norm)
+            if not layer.trainable:  # and so its running mean stays
+                continue
             before = _array(self.training.network.get_layer(bias.rpartition("/")[0]).bias)
             self.shifts[norm] = layer.momentum * self.shifts[norm] + (1 - layer.momentum) * before
         rate = float(_array(model.optimizer.learning_rate))
@@ -168,6 +181,7 @@ def serve():
                 with np.load(request["from"]) as file:
                     answer = trace.step_from(request["step"], list(file.values()))
             elif "step" in request:
+                trace.enter(request["step"])
                 if "state" in request:
                     np.savez(request["state"], *trace.state())
                 answer = trace.step(request["step"])
@@ -180,11 +194,10 @@ def serve():
 
 
 def _begin(request):
-    from kcnn import data
+    from kcnn.workflows._prepare import prepare
 
-    recipe = begin(request["recipe"])
-    dataset = data.load(recipe.data, recipe.seed)
-    trace = Trace(recipe, dataset)
+    recipe, dataset, weights = prepare(begin(request["recipe"]))
+    trace = Trace(recipe, dataset, weights)
     return trace, {
         "steps": len(trace.training.batches),
         "data": dataset.fingerprint,

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kcnn import backend, checkpoint, data
+from kcnn import backend, checkpoint
 from kcnn import recipe as recipes
 from kcnn.assemble import assemble, callbacks, deployable
 from kcnn.callbacks.checkpoints import SaveCheckpoints
@@ -14,8 +14,10 @@ from kcnn.callbacks.interrupt import noted_interrupts
 from kcnn.callbacks.one_training import OneTraining
 from kcnn.environment import describe
 from kcnn.errors import Interrupted, RunError, UsageError
+from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
 from kcnn.workflows._curves import draw_curves
+from kcnn.workflows._prepare import prepare
 
 
 def _silent(message):
@@ -52,14 +54,14 @@ def fit(
     """
     if name:
         Run.check_free(out, name)  # before minutes go into reading images
-    dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
+    recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say)
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     try:
         with run.lock(), _resumable(run):
             write_text(run.recipe, recipes.to_toml(recipe))
-            run.write_json(run.environment, describe(keras.config.backend(), command, _data_facts(dataset)))
-            _train(run, recipe, dataset, None, extra_callbacks, say)
+            run.write_json(run.environment, _environment(command, dataset, weights))
+            _train(run, recipe, dataset, weights, _identity(recipe, dataset, weights), None, extra_callbacks, say)
     except BaseException:
         if not checkpoint.found(run.checkpoints):
             run.remove()  # nothing was done that could be lost, and the name is free again
@@ -89,14 +91,17 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
         before = latest.state["identity"] if latest else None
         if before:
             _check_identity(before, before | {"backend": keras.config.backend()}, force, say)
-        dataset = data.load(recipe.data, recipe.seed, progress=load_progress)
+        recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say, missing_weights=latest is not None)
         recipe = resolve(recipe, dataset)
+        identity = _identity(recipe, dataset, weights)
         if before:
-            _check_identity(before, _identity(recipe, dataset), force, say)
+            if weights is None and recipe.model.weights:  # a checkpoint has all that was loaded from them
+                identity["weights"] = before.get("weights")
+            _check_identity(before, identity, force, say)
         else:
             say("The run has no checkpoint yet; it starts from its beginning.")
         environment = run.known_environment()
-        now = describe(keras.config.backend(), command, _data_facts(dataset))
+        now = _environment(command, dataset, weights)
         _tell_versions(environment.get("versions", {}), now["versions"], say)
         resumed = [*environment.get("resumed", []), {"step": latest.step if latest else 0, **now}]
 
@@ -104,37 +109,45 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
             write_text(run.recipe, recipes.to_toml(recipe))
             run.write_json(run.environment, {**(environment or now), "resumed": resumed})
 
-        _train(run, recipe, dataset, latest, extra_callbacks, say, restored)
+        _train(run, recipe, dataset, weights, identity, latest, extra_callbacks, say, restored)
     return run
 
 
-def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda: None):
+def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, say, restored=lambda: None):
     """Train from `resumed`, a `Checkpoint` or None, to the end, and leave the finished run.
 
     `restored` is called once the checkpoint has been taken, so that one that does not fit changes nothing.
     """
     if recipe.run.deterministic:  # for callers of the library; the command line did so before Keras was imported
         backend.make_deterministic(keras.config.backend())
-    training = assemble(recipe, dataset)
+    training = assemble(recipe, dataset, None if resumed else weights)
+    if training.loaded:
+        say(str(training.loaded))
+    if training.stage.frozen:
+        frozen = training.stage.frozen
+        say(f"{len(frozen)} layers with weights are frozen, the last of them {frozen[-1].name}.")
     run.write_json(run.labels, dataset.class_names)
     if dataset.skipped:
         skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
         run.write_json(run.path / "skipped.json", skipped)
     own, history = callbacks(recipe, training, run)
     steps = training.batches.steps_per_epoch
+    step = resumed.step if resumed else 0
+    stopped = resumed is not None and resumed.state["stopped"]
+    training.enter(training.stage_of((step - 1 if stopped else step) // steps))
     with noted_interrupts(say) as interrupted:
         saving = SaveCheckpoints(
             run.checkpoints,
             own,
-            _identity(recipe, dataset),
+            identity,
             epochs=recipe.epochs,
             steps_per_epoch=steps,
             seconds=recipe.run.checkpoint_seconds,
             interrupted=interrupted,
             command=run.resume_command,
             resumed=resumed,
+            new_optimizer=step == training.stage.first * steps,
         )
-        step = resumed.step if resumed else 0
         watching = OneTraining(
             [*own, *extra_callbacks, saving],
             add_history=True,  # which `fit` returns
@@ -147,27 +160,26 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda:
             training.model.test_on_batch(*training.batches[step])  # makes the metrics' variables, to be restored
         watching.begin()
         restored()
-        if not (resumed and resumed.state["stopped"]):
-            _fit(training, watching, step, recipe.epochs)
+        if not stopped:
+            _fit(training, watching, step, recipe.epochs, say)
         watching.end()
     save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
 
 
-def _fit(training, watching, step, epochs):
-    """Call `model.fit` for what is left after `step`: the rest of an epoch, then whole epochs."""
+def _fit(training, watching, step, epochs, say):
+    """Call `model.fit` for what is left after `step`: the rest of an epoch, then whole epochs, stage by stage."""
     steps = training.batches.steps_per_epoch
     epoch, done = divmod(step, steps)
-    parts = [(epoch, epochs, steps)]
-    if done:
-        parts = [(epoch, epoch + 1, steps - done), (epoch + 1, epochs, steps)]
-    for first, last, count in parts:
-        if first >= last:  # nothing is left, or with --force fewer epochs than are done
-            continue
+    while epoch < epochs:  # with --force there may be fewer than are done
+        stage = training.stage_of(epoch)
+        if training.enter(stage):
+            say(f"From epoch {epoch + 1} on all layers are trained.")
+        last = epoch + 1 if done else stage.last
         training.model.fit(
-            training.feed((first + 1) * steps - count),
-            steps_per_epoch=count,
-            initial_epoch=first,
+            training.feed(epoch * steps + done),
+            steps_per_epoch=steps - done,
+            initial_epoch=epoch,
             epochs=last,
             validation_data=training.validation,
             callbacks=watching,
@@ -176,6 +188,7 @@ def _fit(training, watching, step, epochs):
         )
         if training.model.stop_training:
             break
+        epoch, done = last, 0
 
 
 @contextlib.contextmanager
@@ -189,10 +202,11 @@ def _resumable(run):
         raise Interrupted("Stopped. The last checkpoint is kept.", run.resume_command) from None
 
 
-def _identity(recipe, dataset):
+def _identity(recipe, dataset, weights):
     return {
         "backend": keras.config.backend(),
         "data": dataset.fingerprint,
+        "weights": weights.digest if weights else None,
         "recipe": recipes.to_toml(recipe),
     }
 
@@ -200,9 +214,13 @@ def _identity(recipe, dataset):
 def _check_identity(before, now, force, say):
     """Raise `UsageError`, or say with `force`, what differs between the identities of two trainings."""
     changes = [
-        f"{name}: {before[key]} -> {now[key]}"
-        for key, name in (("backend", "backend"), ("data", "fingerprint of the data"))
-        if before[key] != now[key]
+        f"{name}: {before.get(key)} -> {now.get(key)}"
+        for key, name in (
+            ("backend", "backend"),
+            ("data", "fingerprint of the data"),
+            ("weights", "SHA-256 of the weights to start from"),
+        )
+        if before.get(key) != now.get(key)
     ]
     changes += recipes.differences(before["recipe"], now["recipe"])
     if not changes:
@@ -222,12 +240,14 @@ def _tell_versions(before, now, say):
         say(f"Versions have changed, so the last bits may differ from a run without a stop: {', '.join(changed)}.")
 
 
-def _data_facts(dataset):
-    return {
+def _environment(command, dataset, weights):
+    facts = {
         "fingerprint": dataset.fingerprint,
         "train": len(dataset.train),
         "validation": len(dataset.validation) if dataset.validation is not None else 0,
     }
+    found = describe(keras.config.backend(), command, facts)
+    return found | {"weights": weights.facts} if weights else found
 
 
 def resolve(recipe, dataset):
@@ -240,7 +260,7 @@ def resolve(recipe, dataset):
         "mean": dataset.mean,
         "std": dataset.std,
     }
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=decided)})
+    return located(recipe.model_copy(update={"data": recipe.data.model_copy(update=decided)}))
 
 
 def save(run, recipe, dataset, training, rows):

@@ -8,6 +8,7 @@ from scipy import stats
 
 from kcnn import recipe as recipes
 from kcnn.errors import Interrupted, RunError
+from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, Seeds
 from kcnn.workflows._plan import read_plan
 from kcnn.workflows.evaluate import evaluate
@@ -53,7 +54,7 @@ def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **opti
     """
     path = recipe.data.path
     data = recipe.data.model_copy(update={"path": str(Path(path).expanduser().resolve()) if path else None})
-    recipe = recipe.model_copy(update={"data": data})
+    recipe = located(recipe.model_copy(update={"data": data}))
     made = Run.create(out, name) if name else Run.create_unique(out, f"{stem or recipe.data.name}-seeds")
     seeds = Seeds(made.path)
     plan = {"seeds": [recipe.seed + index for index in range(count)], "recipe": recipes.to_toml(recipe)}

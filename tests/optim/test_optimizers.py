@@ -10,8 +10,8 @@ from kcnn.optim import optimizers
 STEPS = 5
 
 
-def run(optimizer, start, gradients):
-    variables = [keras.Variable(value) for value in start]
+def run(optimizer, start, gradients, names=(None, None)):
+    variables = [keras.Variable(value, name=name) for value, name in zip(start, names, strict=True)]
     optimizer.build(variables)
     for gradient in gradients:
         optimizer.apply([ops.convert_to_tensor(g) for g in gradient], variables)
@@ -130,3 +130,22 @@ def test_accumulated_gradients_are_averaged(problem):
 def test_two_ways_of_clipping_are_refused():
     with pytest.raises(ValueError, match="not both"):
         optimizers.adam(clip_norm=1.0, clip_value=1.0)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion"])
+@pytest.mark.parametrize("norm_and_bias", [True, False])
+def test_a_factor_is_a_learning_rate_of_ones_own(problem, name, norm_and_bias):
+    """Decoupled decay is the rate's too: a variable with a factor moves as if the optimizer had that rate."""
+    start, gradients = problem
+    decay = {"weight_decay": 0.1} if name in ("adamw", "lion") else {"l2": 0.1}
+    make = getattr(optimizers, name)
+
+    def trained(rate, factors):
+        optimizer = make(learning_rate=rate, decay_norm_and_bias=norm_and_bias, **decay)
+        optimizer.factors = factors
+        return run(optimizer, start, gradients, names=("kernel", "bias"))
+
+    both, slow, fast = trained(0.02, {"kernel": 0.25}), trained(0.005, {}), trained(0.02, {})
+    np.testing.assert_allclose(both[0], slow[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(both[1], fast[1], rtol=1e-5, atol=1e-6)
+    assert np.abs(both[0] - fast[0]).max() > 1e-3

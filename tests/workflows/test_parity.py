@@ -8,7 +8,8 @@ from families import SLOW
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from kcnn import backend, recipe
+from kcnn import backend, data, recipe
+from kcnn.assemble import assemble
 from kcnn.errors import KcnnError, UsageError
 from kcnn.registry import MODELS
 from kcnn.workflows import parity
@@ -35,12 +36,22 @@ def images(tmp_path_factory):
     return folder
 
 
+def finetuned(folder):
+    """Return a training of two steps an epoch, of which the first two epochs train the logits alone."""
+    base = recipe.load("smoke", ("seed=1", "data.limit=64"))
+    file = str(folder / "base.weights.h5")
+    assemble(base, data.load(base.data, base.seed)).network.save_weights(file)
+    settings = ("epochs=4", "data.limit=64", "batch_size=32", f"model.weights={file}", "optimizer.learning_rate=1e-3")
+    stages = ("finetune.freeze=all", "finetune.unfreeze_epoch=2", "finetune.layer_decay=0.7")
+    return recipe.load("smoke", (*settings, *stages)), 7
+
+
 @pytest.fixture(scope="module")
 def found(images, tmp_path_factory):
     """Two recipes compared on all backends: digits, and the article's on images of its size."""
     out = tmp_path_factory.mktemp("parity")
     article = recipe.load("cifar10_simple_cnn", ("batch_size=32", "data.validation=0.2"), data=str(images))
-    jobs = {"digits": (recipe.load("digits", SMALL), 6), "article": (article, 4)}
+    jobs = {"digits": (recipe.load("digits", SMALL), 6), "article": (article, 4), "finetuned": finetuned(out)}
     return out, list(parity.parity(jobs, out=out))
 
 

@@ -6,10 +6,9 @@ import signal
 import threading
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-from resumable import assert_same, learned, loaded
+from resumable import At, Killed, assert_same, kill, learned, loaded
 
 from kcnn import checkpoint, recipe
 from kcnn.errors import CheckpointError, Interrupted, RunError, UsageError
@@ -17,35 +16,6 @@ from kcnn.run import Run
 from kcnn.workflows.fit import fit, resume
 
 STEPS = 4  # an epoch
-
-
-class Killed(BaseException):
-    """What takes the place of SIGKILL inside of one process."""
-
-
-class At(keras.callbacks.Callback):
-    """Does something after a number of steps, or in the validation of an epoch."""
-
-    def __init__(self, action, *, step=None, validation=None):
-        super().__init__()
-        self.action, self.step, self.validation = action, step, validation
-        self.steps, self.epoch = 0, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == self.step:
-            self.action()
-
-    def on_test_batch_end(self, batch, logs=None):
-        if self.epoch == self.validation:
-            self.action()
-
-
-def kill():
-    raise Killed
 
 
 def stopped(tmp_path, at, *settings, error=Killed):

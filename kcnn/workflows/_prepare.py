@@ -1,0 +1,34 @@
+"""What every training starts from: a recipe with all that its weights decide, its data, those weights."""
+
+from kcnn import data, pretrained
+
+
+def prepare(recipe, *, progress=None, say=lambda message: None, missing_weights=False):
+    """Return the recipe, its `Dataset`, and the `Weights` that it starts from or None.
+
+    Where it starts from another training, its pixels become what that one was trained on, unless it says otherwise.
+
+    Args:
+        recipe: What `kcnn.recipe.load` returned.
+        progress: Called as `(done, total, what)` while images are read.
+        say: Called with a sentence about how pixels are normalised, where weights leave a choice.
+        missing_weights: Whether it is no mistake that the weights are no longer there.
+
+    Raises:
+        RecipeError, RunError, DataError, ImageError: As their messages say.
+    """
+    weights = None
+    if not missing_weights or pretrained.is_there(recipe):
+        weights = pretrained.find(recipe)
+    if weights:
+        if recipe.data.mean is None:
+            say(_normalisation(weights))
+        recipe = weights.settle(recipe)
+    return recipe, data.load(recipe.data, recipe.seed, progress=progress), weights
+
+
+def _normalisation(weights):
+    if weights.mean is None:
+        return f"How {weights.source} wants its pixels normalised is not known: as those of the training images are."
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (weights.mean, weights.std))
+    return f"Pixels are normalised as {weights.source} knows them: mean {mean}; standard deviation {std}."
