@@ -25,6 +25,8 @@ LEVELS = {
     "environment": 4,
     "random": 5,
     "kernels": 5,
+    "metrics": 5,
+    "corruptions": 6,
     "initial": 6,
     "anatomy": 6,
     "layers": 6,
@@ -50,6 +52,8 @@ KERAS_FREE = (
     "checkpoint",
     "cache",
     "compiled",
+    "metrics",
+    "corruptions",
     "data",
     "cli",
 )

@@ -16,6 +16,7 @@ from kcnn.environment import describe
 from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
 from kcnn.workflows._curves import draw_curves
+from kcnn.workflows.report import write_report
 
 
 def _silent(message):
@@ -152,6 +153,7 @@ def _train(run, recipe, dataset, resumed, extra_callbacks, say, restored=lambda:
         watching.end()
     save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
+    write_report(run)  # last, since a run is whole without it
 
 
 def _fit(training, watching, step, epochs):
