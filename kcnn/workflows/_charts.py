@@ -16,7 +16,7 @@ class Chart:
     Attributes:
         title, x_title: Texts.
         summary: What it shows, for those who cannot see it.
-        lines: (label, [(x, y)], [(x, y, note)]) each: the corners of the line, and the dots on it.
+        lines: (label, [(x, y)], [(x, y, note, radius)]) each: the corners of the line, and the dots on it.
         x_ticks, y_ticks: (place, text) each.
         diagonal: Whether a line from corner to corner shows where both axes agree.
     """
@@ -41,16 +41,16 @@ def chart(title, x_title, series, *, summary, x_range=None, y_range=None, whole_
 
     Args:
         title, x_title, summary, diagonal: As in `Chart`.
-        series: {label: [(x, y, note)]}, each of at least one point.
+        series: {label: [(x, y, note, radius)]}, each of at least one point.
         x_range, y_range: (least, greatest) of an axis, or None for what the points need.
         whole_x: Whether x can only be whole numbers.
     """
     points = [point for line in series.values() for point in line]
-    x_place, x_ticks = _axis([x for x, _, _ in points], x_range, LEFT, WIDTH - RIGHT, exact=True, integer=whole_x)
-    y_place, y_ticks = _axis([y for _, y, _ in points], y_range, HEIGHT - BOTTOM, TOP)
+    x_place, x_ticks = _axis([x for x, *_ in points], x_range, LEFT, WIDTH - RIGHT, exact=True, integer=whole_x)
+    y_place, y_ticks = _axis([y for _, y, *_ in points], y_range, HEIGHT - BOTTOM, TOP)
     lines = []
     for label, line in series.items():
-        placed = [(x_place(x), y_place(y), note) for x, y, note in line]
+        placed = [(x_place(x), y_place(y), *dot) for x, y, *dot in line]
         lines.append((label, [dot[:2] for dot in placed], placed if len(placed) <= MOST_DOTS else []))
     return Chart(title, x_title, summary, lines, x_ticks, y_ticks, diagonal)
 

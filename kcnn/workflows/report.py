@@ -16,6 +16,7 @@ from kcnn.workflows._charts import chart
 
 MOST_CELLS = 30  # classes in the confusion matrix; of more, those that are confused most often
 MOST_ROWS = 30  # classes in the table that is open; all of them are in the one below
+DOT = 3  # the radius of a dot
 LARGEST_PICTURE = 192  # pixels; larger images are shown smaller
 
 # Key in metrics -> label, how it is written, what it means.
@@ -145,14 +146,14 @@ def data_uri(pixels):
 
 def _curves(rows):
     charts = []
-    for title, names, digits in (
-        ("Loss", {"training": "loss", "validation": "val_loss"}, 4),
-        ("Accuracy", {"training": "accuracy", "validation": "val_accuracy"}, 4),
-        ("Learning rate", {"learning rate": "learning_rate"}, 6),
+    for title, names in (
+        ("Loss", {"training": "loss", "validation": "val_loss"}),
+        ("Accuracy", {"training": "accuracy", "validation": "val_accuracy"}),
+        ("Learning rate", {"learning rate": "learning_rate"}),
     ):
         series = {
             label: [
-                (row["epoch"], row[name], f"epoch {row['epoch']:.0f}, {label}: {row[name]:.{digits}g}") for row in rows
+                (row["epoch"], row[name], f"epoch {row['epoch']:.0f}, {label}: {row[name]:.4g}", DOT) for row in rows
             ]
             for label, name in names.items()
             if name in rows[0]
@@ -169,12 +170,21 @@ def _reliability(evaluation):
         ("as the model gives it", evaluation.reliability),
         ("with temperature", evaluation.calibrated.get("reliability", [])),
     ):
-        points = [(row["confidence"], row["accuracy"], f"{label}: {_bin(row)}") for row in rows if row["count"]]
-        if points:
-            series[label] = points
+        filled = [row for row in rows if row["count"]]
+        most = max((row["count"] for row in filled), default=1)
+        if filled:
+            series[label] = [
+                (row["confidence"], row["accuracy"], f"{label}: {_bin(row)}", _area(row["count"] / most))
+                for row in filled
+            ]
     error = expected_calibration_error(evaluation.reliability)
     summary = f"Accuracy over confidence; on the diagonal both agree. The mean distance is {error:.2%}."
     return chart("Accuracy", "confidence", series, summary=summary, x_range=(0, 1), y_range=(0, 1), diagonal=True)
+
+
+def _area(share):
+    """Return the radius of a dot whose area stands for a share, and that is still seen."""
+    return round(max(2 * DOT * math.sqrt(share), 1), 2)
 
 
 def _bin(row):
@@ -185,7 +195,7 @@ def _corruption_chart(evaluation):
     clean = evaluation.metrics["accuracy"]
     series = {
         name: [
-            (strength, value, f"{name}, strength {strength}: {value:.1%}")
+            (strength, value, f"{name}, strength {strength}: {value:.1%}", DOT)
             for strength, value in enumerate([clean, *values])
         ]
         for name, values in evaluation.corruptions.items()
