@@ -65,6 +65,8 @@ class Classifier:
 
 def temperature_of(run):
     """Return the temperature that was fitted to a run; raise `RunError` where there is none, and say why."""
+    if not run.recipe.is_file():
+        raise RunError(f"{run.path} is not a run, and only runs have a temperature. Name the folder of a run.")
     if not run.calibration.is_file():
         raise RunError(f"{run.path} has no temperature yet. Fit one with: kcnn evaluate {run.path}")
     found = run.read_json(run.calibration)

@@ -1,7 +1,6 @@
 """Whether probabilities mean what they say, and the temperature that makes them."""
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 BINS = 15  # of Guo et al. (2017)
 SHARPEST, SOFTEST = 1 / 20, 20  # the temperatures looked at
@@ -76,6 +75,8 @@ def fit_temperature(probabilities, labels):
         probabilities: float array (N, K), of images that training did not see.
         labels: int array (N,).
     """
+    from scipy.optimize import minimize_scalar  # which `predict` does not need
+
     logs = np.log(np.maximum(probabilities.astype("float64"), TINY))
     logs -= logs[np.arange(len(labels)), labels][:, None]  # of the truth 0, so the loss is a log-sum-exp
 

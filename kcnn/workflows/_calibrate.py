@@ -2,7 +2,7 @@
 
 from kcnn import data
 from kcnn.classifier import temperature_of
-from kcnn.errors import RunError
+from kcnn.errors import DataError, RunError
 from kcnn.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -14,18 +14,20 @@ from kcnn.workflows._answers import answers
 
 
 def calibrate(run, recipe, classifier, progress=None):
-    """Fit the temperature to the run's validation images and keep it, unless it is there already.
+    """Return the run's temperature, or None, and why there is none; fit it if that was not done before.
 
     A finished run does not change, so that the second `evaluate` need not ask the model about these images again.
     """
     if run.calibration.is_file():
-        return
-    images = data.load(
-        recipe.data, recipe.seed, splits=("validation",), class_names=classifier.class_names, progress=progress
-    ).validation
+        return known_temperature(run)
+    wanted = {"splits": ("validation",), "class_names": classifier.class_names}
+    try:
+        images = data.load(recipe.data, recipe.seed, **wanted, progress=progress).validation
+    except DataError as error:  # they may be gone where the test images are not
+        first = str(error).partition("\n")[0]
+        return None, f"the validation images cannot be read. {first}"
     if images is None:
-        run.write_json(run.calibration, {"temperature": None, "reason": "it has no validation images."})
-        return
+        return None, "the data has no validation images."
     probabilities, _ = answers(classifier, images, progress, what="calibrating")
     temperature = fit_temperature(probabilities, images.labels)
     found = {"temperature": temperature, "split": "validation", "count": len(images)}
@@ -35,6 +37,7 @@ def calibrate(run, recipe, classifier, progress=None):
         found["before"] = quality(probabilities, images.labels)
         found["after"] = quality(with_temperature(probabilities, temperature), images.labels)
     run.write_json(run.calibration, found)
+    return known_temperature(run)
 
 
 def known_temperature(run):

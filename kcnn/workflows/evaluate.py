@@ -136,9 +136,8 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     if images is None:
         raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
     probabilities, brightness = answers(classifier, images, progress)
-    if not data_path:  # the validation images may be elsewhere
-        calibrate(run, recipe, classifier, progress)
-    temperature, reason = known_temperature(run)
+    # Who names other data may not have the run's own, so that nothing is fitted then.
+    temperature, reason = known_temperature(run) if data_path else calibrate(run, recipe, classifier, progress)
     metrics, rows, confusion = measure(probabilities, images.labels, classifier.class_names)
     right = probabilities.argmax(axis=1) == images.labels
     # Other data is reported under its own name, so that the run's own report stays what metrics.json says.

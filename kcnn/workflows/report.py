@@ -31,6 +31,13 @@ METRICS = {
     "brier_score": ("Brier score", "number", "0 to 2, 0 is best"),
     "calibration_error": ("Calibration error", "share", "mean distance of confidence and accuracy, 15 bins"),
 }
+TRAINING = {
+    "train_count": "{:,} images",
+    "epochs": "{} epochs",
+    "parameters": "{:,} parameters",
+    "seconds": "{:,.0f} s",
+    "images_per_second": "{:,.0f} images a second",
+}
 
 
 def write_report(run, evaluation=None, heatmaps=None):
@@ -42,13 +49,15 @@ def write_report(run, evaluation=None, heatmaps=None):
         heatmaps: Image name -> uint8 (H, W, 3), shown beside the mistake of that name; None or {} for none.
     """
     environment = run.known_environment()
+    metrics = run.read_json(run.metrics) if run.metrics.is_file() else {}
     page = _template().render(
         run=run,
-        metrics=run.read_json(run.metrics),
+        metrics=metrics,
+        training=", ".join(text.format(metrics[key]) for key, text in TRAINING.items() if key in metrics),
         recipe=run.recipe.read_text(encoding="utf-8"),
         environment=_environment(environment),
         commands=_commands(run, environment, evaluation),
-        curves=_curves(_history(run.history)),
+        curves=_curves(_history(run.history)) if run.history.is_file() else [],
         evaluation=evaluation,
         **(_measured(evaluation, heatmaps or {}) if evaluation else {}),
     )

@@ -141,9 +141,10 @@ def test_no_temperature_is_said_and_nothing_is_calibrated(smoke_run, tmp_path):
     recipe = run.recipe.read_text()
     run.recipe.write_text(recipe.replace("validation = 0.1", "validation = 0.0"))
     result = evaluate(run)
-    assert result.calibrated == {"reason": f"{run.path} cannot be calibrated: it has no validation images."}
+    assert result.calibrated == {"reason": "the data has no validation images."}
     assert "no validation images" in result.files["report"].read_text()
-    with pytest.raises(RunError, match="no validation images"):
+    run.calibration.write_text('{"temperature": null, "reason": "no temperature is best."}')
+    with pytest.raises(RunError, match="cannot be calibrated: no temperature is best"):
         Classifier.open(run.path, calibrated=True)
     run.calibration.write_text('{"temperature": "hot"}')
     with pytest.raises(RunError, match="damaged"):
@@ -213,3 +214,27 @@ def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn
     assert document["metrics"] == pytest.approx(result.metrics)
     assert {"confused_pairs", "confusion", "reliability", "calibrated", "mistakes", "properties"} <= set(document)
     assert sum(row["count"] for row in document["confusion"]) == 349
+
+
+def test_validation_images_that_are_gone_cost_the_temperature_alone(smoke_run, tmp_path, digit_files):
+    for split in ("train", "test"):
+        for file in digit_files.glob("*.png"):
+            target = tmp_path / "data" / split / file.name[0] / f"{split}_{file.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    run = copy_of(smoke_run, tmp_path)
+    run.calibration.unlink(missing_ok=True)
+    text = run.recipe.read_text().replace('name = "digits"', f'name = "folder"\npath = "{tmp_path}/data"')
+    run.recipe.write_text(text)
+    for file in (tmp_path / "data" / "train").rglob("*.png"):
+        file.write_bytes(b"damaged " + file.name.encode())
+    result = evaluate(run)
+    assert result.metrics["count"] == 40
+    assert result.calibrated["reason"].startswith("the validation images cannot be read.")
+    assert not run.calibration.exists()
+
+
+def test_a_bare_file_has_no_temperature(smoke_run, tmp_path):
+    shutil.copy(smoke_run.model, tmp_path / "bare.keras")
+    with pytest.raises(RunError, match="only runs have a temperature"):
+        Classifier.open(tmp_path / "bare.keras", calibrated=True)

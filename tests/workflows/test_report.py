@@ -103,6 +103,15 @@ def test_names_are_text_and_never_markup(smoke_run, tmp_path):
     assert page.all("img")[0]["alt"] == f'{evil}: {evil}, taken for b"'
 
 
+def test_a_run_that_lost_files_still_has_a_page(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    for path in (run.history, run.metrics, run.environment):
+        path.unlink()
+    page = Page(write_report(run, made(np.eye(2), np.array([0, 1]), ["a", "b"])))
+    assert "100.00%" in page.text
+    assert "There are none." in page.text  # mistakes
+
+
 def test_a_heatmap_stands_beside_its_mistake(smoke_run, tmp_path):
     run = copy_of(smoke_run, tmp_path)
     mistakes = [Mistake(name, "a", "b", 0.9, 0.1, np.zeros((8, 8, 1), "uint8")) for name in ("one", "two")]
