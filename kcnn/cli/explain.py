@@ -94,7 +94,7 @@ def command(
         if part in document:
             click.echo(_line(part, document[part]))
     if files:
-        _show(found, folder)
+        _show(found)
     raise SystemExit(1 if unread else 0)
 
 
@@ -112,7 +112,7 @@ def _look_inside(classifier, names, kernels, feature_maps, maximise, document, p
         document["feature_maps"] = {
             "picture": str(path),
             "image": feature_maps,
-            "stages": [{"layer": layer, "shape": list(shape)} for layer, shape in stages],
+            "stages": [{"layer": layer, "shape": list(shape)} for layer, shape in stages.items()],
         }
     if maximise:
         layer, channel = maximise
@@ -146,20 +146,18 @@ def _document(found):
     }
 
 
-def _show(found, folder):
+def _show(found):
     from rich.console import Console
     from rich.table import Table
 
     read = [one for one in found.explanations if not one.error]
     if not read:
         return
-    table = Table("image", "explained", "probability", "method", "overlay")
-    for column in (0, 4):
-        table.columns[column].overflow = "fold"
+    table = Table("image", "explained", "probability", "predicted")
+    table.columns[0].overflow = "fold"
     table.columns[2].justify = "right"
-    for one in read:
-        label = one.label if one.label == one.predicted else f"{one.label} (predicted: {one.predicted})"
-        table.add_row(one.image, label, f"{one.probability:.1%}", one.method, one.overlay.name)
+    for one in {one.image: one for one in read}.values():
+        table.add_row(one.image, one.label, f"{one.probability:.1%}", one.predicted)
     Console().print(table)
     if found.scores:
         scores = Table("method", "deletion", "insertion")
@@ -168,6 +166,8 @@ def _show(found, folder):
         Console().print(scores)
         count = next(iter(found.scores.values()))["count"]
         click.echo(f"Mean areas, {count:,} images: deletion should be low, insertion high. Curves: {found.curves}")
-    click.echo(f"Overlays, heatmaps and arrays: {folder}/")
+    methods = list(dict.fromkeys(one.method for one in read))
+    by = ", ".join(methods) if len(methods) < 4 else f"{len(methods)} methods"
+    click.echo(f"Overlay, heatmap and array of each image by {by}, such as {read[0].overlay}")
     for path in found.sheets:
         click.echo(f"Contact sheet: {path}")

@@ -67,12 +67,15 @@ class TakenApart:
         self._check_map()
         return self._forward(self._up_to_layer, images)
 
-    def stages(self):
-        """Return the names of the layers that close a stage: of each size of map, the last that has it."""
-        last = {}
-        for name, shape in self._maps():
-            last[shape[:2]] = name
-        return list(last.values())
+    def stages(self, images):
+        """Return the maps that close the stages, name of the layer to (B, h, w, channels).
+
+        A stage ends with the last layer whose map has its size. Raises `UsageError` where no layer gives a map.
+        """
+        self._last_map()
+        names = list({shape[:2]: name for name, shape in self._maps()}.values())
+        model = keras.Model(self._graph.inputs[0], [self._output(name) for name in names])
+        return dict(zip(names, map(ops.convert_to_numpy, model.predict_on_batch(images)), strict=True))
 
     # ------------------------------------------------------------ derivatives
 

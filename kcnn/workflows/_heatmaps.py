@@ -14,7 +14,7 @@ from kcnn.run import atomic
 
 COLOURS = "inferno"  # from dark to light, so that it is read without seeing colours too
 SIDE = 256  # pixels, at least, of the shorter side of a picture
-COVER = 0.75  # of the image is hidden where a map is 1
+COVER = 0.7  # of the image is hidden where a map is 1
 PANELS = 6  # beside each other on a contact sheet
 
 
@@ -30,7 +30,7 @@ def overlay(pixels, heat):
     """
     image = enlarged(pixels).convert("L").convert("RGB")
     heat = _enlarged_map(heat)
-    cover = COVER * heat[..., None] ** 0.5
+    cover = COVER * heat[..., None] ** 0.7
     mixed = np.asarray(image) * (1 - cover) + _coloured(heat) * cover
     return Image.fromarray(mixed.round().astype("uint8"))
 
@@ -61,7 +61,7 @@ def draw_sheet(rows, path):
         row, column = divmod(place, side_by_side)
         first, *others = panels[row, column * (methods + 1) : (column + 1) * (methods + 1)]
         one = explanations[0]
-        _show(first, enlarged(pixels), f"{_short(Path(one.image).name)}\n{_answer(one)}")
+        _show(first, enlarged(pixels), f"{_short('/'.join(Path(one.image).parts[-2:]))}\n{_answer(one)}")
         for axes, explanation in zip(others, explanations, strict=True):
             heat = normalise(np.load(explanation.array)[None])[0]
             _show(axes, overlay(pixels, heat), explanation.method.replace("_", " "))
@@ -80,7 +80,7 @@ def draw_curves(means, scores, path):
         means: Method to a pair of curves (2, steps + 1).
         scores: Method to its areas.
     """
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
     for which, (axes, name, goal) in enumerate(
         zip(figure.subplots(1, 2, sharey=True), ("deletion", "insertion"), ("lower", "higher"), strict=True)
     ):
@@ -89,14 +89,14 @@ def draw_curves(means, scores, path):
             axes.plot(
                 np.linspace(0, 1, len(pair[which])),
                 pair[which],
-                color="grey" if plain else None,
+                color="black" if plain else None,
                 linestyle="--" if plain else "-",
                 label=f"{method.replace('_', ' ')}: {scores[method][name]:.3f}",
             )
         axes.set_title(f"{name}: {goal} is better")
         axes.set_xlabel("share of the pixels that is " + ("black" if name == "deletion" else "sharp"))
         axes.grid(alpha=0.3)
-        axes.legend(title="mean area", fontsize=8)
+        axes.legend(title="mean area", fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.axes[0].set_ylabel("probability of the class")
     figure.axes[0].set_ylim(-0.02, 1.02)
     with atomic(path) as temporary:

@@ -49,7 +49,7 @@ def first_kernels(model):
 
 
 def draw_feature_maps(classifier, image, path):
-    """Draw what the last layer of each stage makes of an image; return (layer, shape) of each.
+    """Draw what the last layer of each stage makes of an image; return the shape of each by its name.
 
     Of each, the channels are drawn whose mean is largest, each from its own smallest value to its largest.
 
@@ -58,10 +58,7 @@ def draw_feature_maps(classifier, image, path):
         UsageError: No layer gives a map.
     """
     pixels = decode(image, classifier.image_shape, classifier.resize)
-    whole = TakenApart(classifier.model)
-    stages = [TakenApart(classifier.model, name) for name in whole.stages()]
-    if not stages:
-        raise UsageError(f"The model {classifier.model.name!r} has no feature map to draw: no layer gives one.")
+    stages = TakenApart(classifier.model).stages(pixels[None].astype("float32"))
     columns = MOST_MAPS // 2
     figure = Figure(figsize=(1.1 * (columns + 2), 2.6 * len(stages)), layout="constrained")
     parts = figure.subfigures(len(stages), 2, width_ratios=(2, columns), squeeze=False)
@@ -69,11 +66,10 @@ def draw_feature_maps(classifier, image, path):
     image_axes.imshow(enlarged(pixels), cmap="gray")
     image_axes.set_title("what the network sees", size=9)
     image_axes.axis("off")
-    for part, stage in zip(parts[:, 1], stages, strict=True):
-        (maps,) = stage.features(pixels[None].astype("float32"))
+    for part, (layer, (maps,)) in zip(parts[:, 1], stages.items(), strict=True):
         strongest = np.argsort(-maps.mean(axis=(0, 1)), kind="stable")[:MOST_MAPS]
         height, width, channels = maps.shape
-        part.suptitle(f"{stage.layer}: {height} x {width}, {len(strongest)} of {channels} channels", size=10)
+        part.suptitle(f"{layer}: {height} x {width}, {len(strongest)} of {channels} channels", size=10)
         for axes in (panels := part.subplots(2, columns, squeeze=False)).flat:
             axes.axis("off")
         for axes, channel in zip(panels.flat, sorted(strongest), strict=False):
@@ -81,7 +77,7 @@ def draw_feature_maps(classifier, image, path):
             axes.set_title(channel, size=7, pad=2)
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=110)
-    return [(stage.layer, stage.output_shape) for stage in stages]
+    return {layer: maps.shape[1:] for layer, maps in stages.items()}
 
 
 def draw_maximised(classifier, layer, channel, path, progress=None):
