@@ -1,0 +1,259 @@
+"""Show what in an image speaks for a class."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from kcnn import random
+from kcnn.data.decode import decode_many
+from kcnn.errors import UsageError
+from kcnn.explain.faithfulness import area, deletion, insertion
+from kcnn.explain.maps import normalise
+from kcnn.explain.network import TakenApart
+from kcnn.registry import METHODS, did_you_mean
+from kcnn.run import atomic
+from kcnn.workflows._heatmaps import draw_curves, draw_sheet, heatmap, overlay
+
+PAGE = 12  # images that are explained at one time, and on one contact sheet
+RANDOM = "random order"  # what a map has to be better than
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One image, explained by one method, or why it could not be read.
+
+    Attributes:
+        image: What the caller called it.
+        method: Name of the method.
+        label, probability: The class that is explained, and how probable the model finds it.
+        predicted: The class that the model finds most probable.
+        overlay, heatmap, array: Files: the map over the image, alone, and as float32 (H, W).
+        deletion, insertion: Probabilities while pixels go and come, where they were asked for.
+        error: One line, or None.
+    """
+
+    image: str
+    method: str | None = None
+    label: str | None = None
+    probability: float | None = None
+    predicted: str | None = None
+    overlay: Path | None = None
+    heatmap: Path | None = None
+    array: Path | None = None
+    deletion: np.ndarray | None = None
+    insertion: np.ndarray | None = None
+    error: str | None = None
+
+    def as_json(self):
+        """Return plain values for JSON."""
+        if self.error:
+            return {"image": self.image, "error": self.error}
+        found = {key: getattr(self, key) for key in ("image", "method", "label", "probability", "predicted")} | {
+            key: str(getattr(self, key)) for key in ("overlay", "heatmap", "array")
+        }
+        if self.deletion is not None:
+            for name in ("deletion", "insertion"):
+                curve = getattr(self, name)
+                found[name] = {"area": float(area(curve)), "curve": [float(value) for value in curve]}
+        return found
+
+
+@dataclass
+class Explained:
+    """All that `explain` made.
+
+    Attributes:
+        layer: Whose output the class activation maps are of; None where no method asked for it.
+        explanations: An `Explanation` for each image and method, in their order.
+        sheets: Contact sheets.
+        scores: Method to its mean areas: deletion, insertion, count; `RANDOM` is among them.
+        curves: Picture of the mean curves, or None.
+    """
+
+    layer: str | None = None
+    explanations: list[Explanation] = field(default_factory=list)
+    sheets: list[Path] = field(default_factory=list)
+    scores: dict[str, dict] = field(default_factory=dict)
+    curves: Path | None = None
+
+
+def explain(
+    classifier, images, folder, *, methods=("grad_cam",), class_name=None, layer=None, score=False, progress=None
+):
+    """Explain each of `images` by each of `methods`, write what is found to `folder`, and return the `Explained`.
+
+    Args:
+        classifier: A `Classifier`.
+        images: Paths of image files.
+        folder: Where files go; it is made. Files of an earlier explanation are replaced, `images` never.
+        methods: Names that `METHODS` lists.
+        class_name: What to explain; None is what the model finds most probable for each image.
+        layer: Name of the layer that class activation maps look at; None is the last feature map.
+        score: Whether to measure deletion and insertion.
+        progress: Called as `(done, total, what)`.
+
+    Raises:
+        UsageError: There is no such method, class or layer, or a file would replace one of `images`.
+    """
+    functions = {name: METHODS.get(name) for name in methods}
+    wanted = None if class_name is None else find_class(classifier, class_name)
+    done = passes = 0
+
+    def watch(count):
+        nonlocal passes
+        passes += count
+        if progress:
+            progress(done, len(images), f"explaining ({passes:,} passes through the network)")
+
+    network = TakenApart(classifier.model, layer, watch)
+    files = Files(folder, images, class_name, layer)
+    found, curves = Explained(layer), {}
+    for start in range(0, len(images), PAGE):
+        page = range(start, min(start + PAGE, len(images)))
+        pixels, bad = _read(classifier, [images[index] for index in page])
+        good = [index for index in page if index - start not in bad]
+        shown = {}
+        if good:
+            pixels = pixels[[index - start for index in good]]
+            probabilities = classifier.probabilities(pixels)
+            classes = probabilities.argmax(axis=1) if wanted is None else np.full(len(good), wanted)
+            for name, function in functions.items():
+                maps = function(network, pixels.astype("float32"), classes)
+                scores = _scores(network, pixels, classes, maps) if score else [(None, None)] * len(good)
+                for place, index in enumerate(good):
+                    shown[index, name] = Explanation(
+                        images[index],
+                        name,
+                        classifier.class_names[classes[place]],
+                        float(probabilities[place, classes[place]]),
+                        classifier.class_names[probabilities[place].argmax()],
+                        *files.write(index, name, pixels[place], maps[place]),
+                        *scores[place],
+                    )
+                    curves.setdefault(name, []).append(scores[place])
+            if score:
+                curves.setdefault(RANDOM, []).extend(_scores(network, pixels, classes, _random(len(good), network)))
+            if len(images) * len(functions) > 1:
+                found.sheets.append(files.sheet(start // PAGE, len(images) > PAGE, pixels, good, shown))
+        for index in page:
+            if index - start in bad:
+                found.explanations.append(
+                    Explanation(images[index], error=f"Cannot read {images[index]}: {bad[index - start]}.")
+                )
+            else:
+                found.explanations += [shown[index, name] for name in functions]
+        done = page[-1] + 1
+    if score and curves:
+        found.scores, found.curves = _summary(curves), files.path("curves.png")
+        means = {name: np.mean(pairs, axis=0) for name, pairs in curves.items()}
+        draw_curves(means, found.scores, found.curves)
+    return found
+
+
+def find_class(classifier, name):
+    """Return the number of a class; raise `UsageError` where the model has none of that name."""
+    names = classifier.class_names
+    if name not in names:
+        hint = did_you_mean(name, names) or f" Classes: {', '.join(names[:20])}{', ...' * (len(names) > 20)}."
+        raise UsageError(f"The model knows no class {name!r}.{hint}")
+    return names.index(name)
+
+
+# ---------------------------------------------------------------- files
+
+
+class Files:
+    """Names of the files of an explanation: of the image and its folder, what was explained, and the method.
+
+    Args:
+        folder: Where they go.
+        images: All images, so that no two share a name and none is replaced.
+        class_name, layer: Part of the names where they were asked for.
+    """
+
+    def __init__(self, folder, images, class_name=None, layer=None):
+        self.folder = Path(folder)
+        self._asked = [_plain(word) for word in (class_name, layer) if word is not None]
+        self._images = {Path(image).resolve(): image for image in images}
+        self._stems, taken = [], set()
+        for image in images:
+            path = Path(image)
+            stem = number = "-".join(filter(None, (_plain(path.parent.name), _plain(path.stem))))
+            count = 1
+            while number in taken:
+                count += 1
+                number = f"{stem}-{count}"
+            taken.add(number)
+            self._stems.append(number)
+
+    def path(self, *words):
+        """Return the path of a file named by `words`; raise `UsageError` where one of the images has it."""
+        *first, last = words
+        path = self.folder / ".".join([*first, *self._asked, last])
+        if path.resolve() in self._images:
+            raise UsageError(f"{path} is one of the images that are explained. Name another folder with --out.")
+        return path
+
+    def write(self, index, method, pixels, values):
+        """Write overlay, heatmap and array of one image; return their paths."""
+        heat = normalise(values[None])[0]
+        stem = self._stems[index]
+        paths = [self.path(stem, method, ending) for ending in ("overlay.png", "heatmap.png", "npy")]
+        for path, picture in zip(paths, (overlay(pixels, heat), heatmap(heat)), strict=False):
+            with atomic(path) as temporary:
+                picture.save(temporary)
+        with atomic(paths[-1]) as temporary:
+            np.save(temporary, values)
+        return paths
+
+    def sheet(self, number, several, pixels, good, shown):
+        """Draw the contact sheet of one page; return its path."""
+        path = self.path(*(["sheet", f"{number + 1}.png"] if several else ["sheet.png"]))
+        rows = [
+            (each, [explanation for (image, _), explanation in shown.items() if image == index])
+            for each, index in zip(pixels, good, strict=True)
+        ]
+        draw_sheet(rows, path)
+        return path
+
+
+def default_folder(run):
+    """Return where explanations of a run or a file go when nobody said: below the current folder, named by it."""
+    path = Path(run)
+    return Path("explanations") / (path.stem if path.suffix == ".keras" else path.resolve().name)
+
+
+def _plain(word):
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in word)
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def _read(classifier, names):
+    pixels = np.zeros((len(names), *classifier.image_shape), "uint8")
+    return pixels, dict(decode_many(names, classifier.image_shape, classifier.resize, out=pixels))
+
+
+def _scores(network, pixels, classes, maps):
+    pixels = pixels.astype("float32")
+    curves = (measure(network, pixels, classes, maps) for measure in (deletion, insertion))
+    return list(zip(*curves, strict=True))
+
+
+def _random(count, network):
+    height, width, _ = network.image_shape
+    draws = random.uniform(random.bits(random.key(0, RANDOM), np.arange(height * width, dtype="int32")))
+    return np.broadcast_to(draws.reshape(height, width), (count, height, width))
+
+
+def _summary(curves):
+    return {
+        name: {
+            "deletion": float(np.mean([area(gone) for gone, _ in pairs])),
+            "insertion": float(np.mean([area(come) for _, come in pairs])),
+            "count": len(pairs),
+        }
+        for name, pairs in curves.items()
+    }
