@@ -10,11 +10,15 @@ from kcnn import data
 from kcnn import recipe as recipes
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from kcnn.errors import DataError
+from kcnn.errors import DataError, UsageError
+from kcnn.explain.cam import grad_cam
+from kcnn.explain.maps import normalise
+from kcnn.explain.network import TakenApart
 from kcnn.metrics import calibration, classes, intervals
 from kcnn.metrics.groups import by_property
 from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
+from kcnn.workflows._heatmaps import overlay
 from kcnn.workflows._tables import check_predictions, write_tables
 from kcnn.workflows.report import write_report
 
@@ -158,7 +162,7 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         files={},
     )
     result.files.update(write_tables(run, result, probabilities, images, predictions))
-    result.files["report"] = write_report(run, result)
+    result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
     run.write_json(result.files["evaluation"], result.as_json())
     if what == "test":
         run.update_metrics(metrics)
@@ -220,6 +224,21 @@ def _mistakes(probabilities, images, class_names):
         )
         for index, pixels in zip(worst, images.images[worst], strict=True)
     ]
+
+
+def _heatmaps(classifier, mistakes):
+    """Return image name -> uint8 (H, W, 3), what Grad-CAM finds to speak for the wrong label, laid over the image."""
+    if not mistakes:
+        return {}
+    pixels = np.stack([one.pixels for one in mistakes]).astype("float32")
+    guesses = np.array([classifier.class_names.index(one.predicted) for one in mistakes])
+    try:
+        maps = grad_cam(TakenApart(classifier.model), pixels, guesses)
+    except UsageError:  # a network without a feature map
+        return {}
+    return {
+        one.image: np.asarray(overlay(one.pixels, heat)) for one, heat in zip(mistakes, normalise(maps), strict=True)
+    }
 
 
 def _properties(images, brightness, right):

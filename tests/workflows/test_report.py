@@ -79,10 +79,11 @@ def test_the_page_holds_everything_and_loads_nothing(measured):
     assert run.read_json(run.environment)["data"]["fingerprint"] in page.text
     assert f"{result.metrics['accuracy']:.2%}" in page.text
     pictures = page.all("img")
-    assert len(pictures) == len(result.mistakes) > 0
-    for picture in pictures:
-        assert picture["src"].startswith("data:image/png;base64,")
-        assert "taken for" in picture["alt"]
+    assert len(pictures) == 2 * len(result.mistakes) > 0
+    assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
+    for one, picture, heatmap in zip(result.mistakes, pictures[::2], pictures[1::2], strict=True):
+        assert picture["alt"] == f"{one.image}: {one.true}, taken for {one.predicted}"
+        assert heatmap["alt"] == f"What speaks for {one.predicted} in {one.image}, after Grad-CAM"
     assert not page.all("script")
     addresses = [
         value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")
@@ -120,7 +121,7 @@ def test_a_heatmap_stands_beside_its_mistake(smoke_run, tmp_path):
     assert [picture["alt"] for picture in page.all("img")] == [
         "one: a, taken for b",
         "two: a, taken for b",
-        "Where the model looked when it said b",
+        "What speaks for b in two, after Grad-CAM",
     ]
 
 
@@ -181,7 +182,7 @@ def test_a_browser_shows_every_picture_within_the_screen(browser, measured, widt
     page = measured[1].files["report"]
     opened(browser, page, width)
     broken = "return [...document.images].filter(one => !one.complete || !one.naturalWidth).length"
-    assert browser.execute_script("return document.images.length") == len(measured[1].mistakes)
+    assert browser.execute_script("return document.images.length") == 2 * len(measured[1].mistakes)
     assert browser.execute_script(broken) == 0
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     charts = "return [...document.querySelectorAll('.chart > svg')].map(one => one.getBoundingClientRect().height)"
