@@ -149,7 +149,7 @@ def data_uri(pixels):
     image = Image.fromarray(pixels.squeeze(2) if pixels.shape[-1] == 1 else pixels)
     image.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
     file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
+    image.save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
