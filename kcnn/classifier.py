@@ -1,5 +1,6 @@
 """A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def temperature_of(run):
     if not run.recipe.is_file():
         raise RunError(f"{run.path} is not a run, and only runs have a temperature. Name the folder of a run.")
     if not run.calibration.is_file():
-        raise RunError(f"{run.path} has no temperature yet. Fit one with: kcnn evaluate {run.path}")
+        command = f"kcnn evaluate {shlex.quote(str(run.path))}"
+        raise RunError(f"{run.path} has no temperature yet. Where it has validation images, fit one with: {command}")
     found = run.read_json(run.calibration)
     if not isinstance(found, dict) or not isinstance(found.get("temperature"), float | None):
         raise RunError(f"{run.calibration} is damaged: expected a temperature.")
