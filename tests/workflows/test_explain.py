@@ -101,7 +101,7 @@ def test_files_are_written_for_each_image(smoke_run, digit_files, tmp_path, kcnn
     assert np.load(first["array"]).shape == (8, 8)
     for name in ("overlay", "heatmap"):
         assert peek(first[name])[:2] == (256, 256)
-    assert [path.rsplit("/", 1)[1] for path in document["sheets"]] == ["sheet.1.png", "sheet.2.png"]
+    assert [path.rsplit("/", 1)[1] for path in document["sheets"]] == ["sheet.grad_cam.1.png", "sheet.grad_cam.2.png"]
     assert all(peek(path)[1] > 300 for path in document["sheets"])
 
 
