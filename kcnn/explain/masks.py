@@ -6,7 +6,7 @@ from scipy.special import softmax
 from kcnn.explain.maps import to_size
 
 GREY = 128.0  # what hides: the middle of the range
-AT_ONCE = 256  # copies of an image that are held
+AT_ONCE = 64  # copies of an image that are held
 
 
 def score_cam(network, images, classes):
@@ -17,13 +17,15 @@ def score_cam(network, images, classes):
     their mean.
     """
     height, width, _ = network.image_shape
-    maps = network.features(images)
     found = []
-    for image, chosen, channels in zip(images, classes, maps.transpose(0, 3, 1, 2), strict=True):
-        large = to_size(channels, height, width)
-        scores = _logits(network, image, _from_0_to_1(large), chosen)
-        found.append(np.maximum(np.tensordot(softmax(scores), large, 1), 0))
-    return np.stack(found).astype("float32")
+    for image, chosen, maps in zip(images, classes, network.features(images), strict=True):
+        channels = maps.transpose(2, 0, 1)
+        scores = [
+            _logits(network, image, _from_0_to_1(to_size(channels[start : start + AT_ONCE], height, width)), chosen)
+            for start in range(0, len(channels), AT_ONCE)
+        ]
+        found.append(maps @ softmax(np.concatenate(scores)))
+    return to_size(np.maximum(found, 0), height, width)
 
 
 def occlusion(network, images, classes, *, patch: float = 0.25, stride: float = 0.0625):

@@ -29,6 +29,7 @@ class TakenApart:
     Attributes:
         image_shape: (H, W, C).
         classes: How many logits there are.
+        looked_at: The layer, once its map was asked for; before that None.
 
     Raises:
         UsageError: The model has no graph, or no such layer.
@@ -43,6 +44,7 @@ class TakenApart:
         self.image_shape = model.input_shape[1:]
         self.classes = model.output_shape[-1]
         self._asked = layer
+        self.looked_at = None
         if layer:
             self._output(layer)  # tells now where there is none
 
@@ -179,6 +181,7 @@ class TakenApart:
         return found
 
     def _check_map(self):
+        self.looked_at = self.layer
         if len(self.output_shape) != 3:
             raise UsageError(
                 f"The layer {self.layer!r} gives no map: expected (height, width, channels). "

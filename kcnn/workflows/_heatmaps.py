@@ -54,6 +54,7 @@ def draw_sheet(rows, path):
     down = math.ceil(len(rows) / side_by_side)
     across = side_by_side * (methods + 1)
     figure = Figure(figsize=(1.75 * across + 1, 2.05 * down + 0.2), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.08)
     panels = figure.subplots(down, across, squeeze=False)
     for axes in panels.flat:
         axes.axis("off")
@@ -67,7 +68,7 @@ def draw_sheet(rows, path):
             _show(axes, overlay(pixels, heat), explanation.method.replace("_", " "))
     bar = ScalarMappable(cmap=COLOURS)
     figure.colorbar(bar, ax=panels, shrink=0.9 / down**0.5, aspect=30, pad=0.01, ticks=(0, 0.5, 1)).set_label(
-        "share of the map's largest value", size=8
+        "share of the largest value", size=8
     )
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=110)

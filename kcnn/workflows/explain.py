@@ -29,7 +29,7 @@ class Explanation:
         label, probability: The class that is explained, and how probable the model finds it.
         predicted: The class that the model finds most probable.
         overlay, heatmap, array: Files: the map over the image, alone, and as float32 (H, W).
-        deletion, insertion: Probabilities while pixels go and come, where they were asked for.
+        curves: Probabilities while pixels go, and while they come (2, steps + 1), where they were asked for.
         error: One line, or None.
     """
 
@@ -41,8 +41,7 @@ class Explanation:
     overlay: Path | None = None
     heatmap: Path | None = None
     array: Path | None = None
-    deletion: np.ndarray | None = None
-    insertion: np.ndarray | None = None
+    curves: np.ndarray | None = None
     error: str | None = None
 
     def as_json(self):
@@ -52,9 +51,8 @@ class Explanation:
         found = {key: getattr(self, key) for key in ("image", "method", "label", "probability", "predicted")} | {
             key: str(getattr(self, key)) for key in ("overlay", "heatmap", "array")
         }
-        if self.deletion is not None:
-            for name in ("deletion", "insertion"):
-                curve = getattr(self, name)
+        if self.curves is not None:
+            for name, curve in zip(("deletion", "insertion"), self.curves, strict=True):
                 found[name] = {"area": float(area(curve)), "curve": [float(value) for value in curve]}
         return found
 
@@ -108,47 +106,58 @@ def explain(
 
     network = TakenApart(classifier.model, layer, watch)
     files = Files(folder, images, class_name, layer)
-    found, curves = Explained(layer), {}
+    what = methods[0] if len(methods) == 1 else f"{len(methods)}_methods"
+    found, at_random = Explained(), []
     for start in range(0, len(images), PAGE):
-        page = range(start, min(start + PAGE, len(images)))
-        pixels, bad = _read(classifier, [images[index] for index in page])
-        good = [index for index in page if index - start not in bad]
-        shown = {}
+        names = images[start : start + PAGE]
+        pixels, bad = _read(classifier, names)
+        good = [index for index in range(len(names)) if index not in bad]
+        explained = []
         if good:
-            pixels = pixels[[index - start for index in good]]
-            probabilities = classifier.probabilities(pixels)
-            classes = probabilities.argmax(axis=1) if wanted is None else np.full(len(good), wanted)
-            for name, function in functions.items():
-                maps = function(network, pixels.astype("float32"), classes)
-                scores = _scores(network, pixels, classes, maps) if score else [(None, None)] * len(good)
-                for place, index in enumerate(good):
-                    shown[index, name] = Explanation(
-                        images[index],
-                        name,
-                        classifier.class_names[classes[place]],
-                        float(probabilities[place, classes[place]]),
-                        classifier.class_names[probabilities[place].argmax()],
-                        *files.write(index, name, pixels[place], maps[place]),
-                        *scores[place],
-                    )
-                    curves.setdefault(name, []).append(scores[place])
+            pixels = pixels[good]
+            places = [start + index for index in good]
+            explained, classes = _explain_some(classifier, network, files, places, pixels, functions, wanted, score)
             if score:
-                curves.setdefault(RANDOM, []).extend(_scores(network, pixels, classes, _random(len(good), network)))
+                at_random += _scores(network, pixels, classes, _random(len(good), network))
             if len(images) * len(functions) > 1:
-                found.sheets.append(files.sheet(start // PAGE, len(images) > PAGE, pixels, good, shown))
-        for index in page:
-            if index - start in bad:
-                found.explanations.append(
-                    Explanation(images[index], error=f"Cannot read {images[index]}: {bad[index - start]}.")
-                )
-            else:
-                found.explanations += [shown[index, name] for name in functions]
-        done = page[-1] + 1
-    if score and curves:
-        found.scores, found.curves = _summary(curves), files.path("curves.png")
-        means = {name: np.mean(pairs, axis=0) for name, pairs in curves.items()}
-        draw_curves(means, found.scores, found.curves)
+                number = f"{start // PAGE + 1}.png" if len(images) > PAGE else "png"
+                found.sheets.append(files.path("sheet", what, number))
+                draw_sheet(list(zip(pixels, explained, strict=True)), found.sheets[-1])
+        of_good = dict(zip(good, explained, strict=True))
+        for index, name in enumerate(names):
+            unread = [Explanation(name, error=f"Cannot read {name}: {bad[index]}.")] if index in bad else []
+            found.explanations += of_good.get(index, unread)
+        done = start + len(names)
+    found.layer = network.looked_at
+    if at_random:
+        curves = {name: [one.curves for one in found.explanations if one.method == name] for name in functions}
+        curves[RANDOM] = at_random
+        found.scores, found.curves = _summary(curves), files.path("curves", what, "png")
+        draw_curves({name: np.mean(pairs, axis=0) for name, pairs in curves.items()}, found.scores, found.curves)
     return found
+
+
+def _explain_some(classifier, network, files, places, pixels, functions, wanted, score):
+    """Return, for each of some images, its explanations by all methods, and the class that is explained."""
+    probabilities = classifier.probabilities(pixels)
+    predicted = probabilities.argmax(axis=1)
+    classes = predicted if wanted is None else np.full(len(pixels), wanted)
+    explained = [[] for _ in places]
+    for method, function in functions.items():
+        maps = function(network, pixels.astype("float32"), classes)
+        curves = _scores(network, pixels, classes, maps) if score else [None] * len(places)
+        for index, place in enumerate(places):
+            explanation = Explanation(
+                files.images[place],
+                method,
+                classifier.class_names[classes[index]],
+                float(probabilities[index, classes[index]]),
+                classifier.class_names[predicted[index]],
+                *files.write(place, method, pixels[index], maps[index]),
+                curves[index],
+            )
+            explained[index].append(explanation)
+    return explained, classes
 
 
 def find_class(classifier, name):
@@ -175,7 +184,8 @@ class Files:
     def __init__(self, folder, images, class_name=None, layer=None):
         self.folder = Path(folder)
         self._asked = [_plain(word) for word in (class_name, layer) if word is not None]
-        self._images = {Path(image).resolve(): image for image in images}
+        self.images = images
+        self._never = {Path(image).resolve() for image in images}
         self._stems, taken = [], set()
         for image in images:
             path = Path(image)
@@ -191,7 +201,7 @@ class Files:
         """Return the path of a file named by `words`; raise `UsageError` where one of the images has it."""
         *first, last = words
         path = self.folder / ".".join([*first, *self._asked, last])
-        if path.resolve() in self._images:
+        if path.resolve() in self._never:
             raise UsageError(f"{path} is one of the images that are explained. Name another folder with --out.")
         return path
 
@@ -206,16 +216,6 @@ class Files:
         with atomic(paths[-1]) as temporary:
             np.save(temporary, values)
         return paths
-
-    def sheet(self, number, several, pixels, good, shown):
-        """Draw the contact sheet of one page; return its path."""
-        path = self.path(*(["sheet", f"{number + 1}.png"] if several else ["sheet.png"]))
-        rows = [
-            (each, [explanation for (image, _), explanation in shown.items() if image == index])
-            for each, index in zip(pixels, good, strict=True)
-        ]
-        draw_sheet(rows, path)
-        return path
 
 
 def default_folder(run):
@@ -237,9 +237,9 @@ def _read(classifier, names):
 
 
 def _scores(network, pixels, classes, maps):
+    """Return a pair of curves for each image (B, 2, steps + 1)."""
     pixels = pixels.astype("float32")
-    curves = (measure(network, pixels, classes, maps) for measure in (deletion, insertion))
-    return list(zip(*curves, strict=True))
+    return list(np.stack([measure(network, pixels, classes, maps) for measure in (deletion, insertion)], axis=1))
 
 
 def _random(count, network):
@@ -249,11 +249,9 @@ def _random(count, network):
 
 
 def _summary(curves):
+    """Return the mean areas of each method's curves."""
+    areas = {name: area(np.stack(pairs)) for name, pairs in curves.items()}
     return {
-        name: {
-            "deletion": float(np.mean([area(gone) for gone, _ in pairs])),
-            "insertion": float(np.mean([area(come) for _, come in pairs])),
-            "count": len(pairs),
-        }
-        for name, pairs in curves.items()
+        name: {"deletion": float(each[:, 0].mean()), "insertion": float(each[:, 1].mean()), "count": len(each)}
+        for name, each in areas.items()
     }

@@ -39,4 +39,4 @@ def test_what_was_written_is_told(kcnn, smoke_run, digit_files, tmp_path):
     assert "grad_cam" in out
     assert "random order" in out
     assert f"such as {tmp_path}/out/" in out
-    assert (tmp_path / "out" / "sheet.png").exists()
+    assert (tmp_path / "out" / "sheet.grad_cam.png").exists()

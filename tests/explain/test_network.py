@@ -56,6 +56,17 @@ def test_the_last_map_is_taken_where_there_is_no_features(images):
     assert network.features(images).shape == (5, 6, 6, 2)
 
 
+def test_a_model_within_a_model_is_looked_at_as_one_layer(images, classes):
+    backbone = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(2, 3, strides=2), layers.ReLU()], name="backbone"
+    )
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(3, activation="softmax", name="head")]
+    network = TakenApart(keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(1 / 255), backbone, *head]))
+    assert network.layer == "backbone"
+    weights = head[1].get_weights()[0].T[classes] / 9
+    np.testing.assert_allclose(network.feature_gradients(images, classes)[:, 1, 2], weights, rtol=1e-5)
+
+
 def test_stages_are_the_last_maps_of_their_size(averaging, images):
     stages = TakenApart(averaging[0]).stages(images)
     assert {name: maps.shape for name, maps in stages.items()} == {"conv": (5, 8, 8, 6), "features": (5, 4, 4, 6)}

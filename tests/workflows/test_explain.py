@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from planted import plant, points_at
+from planted import TRAIN, UNSEEN, plant, points_at
 
 from kcnn import recipe
 from kcnn.classifier import Classifier
@@ -25,14 +25,12 @@ CELL = 4  # pixels of the image to a place of that model's last map
 
 @pytest.fixture(scope="module")
 def shortcut(tmp_path_factory):
-    """A run that was trained where all eights have a patch, and twenty of the eights with the corners of theirs."""
+    """A run that was trained where all eights have a patch, and unseen eights with the corners of theirs."""
     folder = tmp_path_factory.mktemp("planted")
-    corners = plant(folder / "train")
-    unseen = plant(folder / "unseen", count=360)
+    plant(folder / "train", TRAIN)
     loaded = recipe.load("cifar10_simple_cnn", SETTINGS + MODEL, data=str(folder / "train"))
     run = fit(loaded, out=folder / "runs", name="shortcut", command="kcnn fit")
-    known = {path.name for path in corners}
-    return run, {path: corner for path, corner in unseen.items() if path.name not in known}
+    return run, plant(folder / "unseen", UNSEEN)
 
 
 def test_grad_cam_points_at_a_planted_shortcut(shortcut, tmp_path):
@@ -103,7 +101,7 @@ def test_files_are_written_for_each_image(smoke_run, digit_files, tmp_path, kcnn
     assert np.load(first["array"]).shape == (8, 8)
     for name in ("overlay", "heatmap"):
         assert peek(first[name])[:2] == (256, 256)
-    assert [path.rsplit("/", 1)[1] for path in document["sheets"]] == ["sheet.1.png", "sheet.2.png"]
+    assert [path.rsplit("/", 1)[1] for path in document["sheets"]] == ["sheet.grad_cam.1.png", "sheet.grad_cam.2.png"]
     assert all(peek(path)[1] > 300 for path in document["sheets"])
 
 
