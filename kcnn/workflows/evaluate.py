@@ -54,6 +54,7 @@ class Evaluation:
 
     Attributes:
         what: The split, and the name of other data: it is part of the names of all files.
+        asked: The options of `kcnn evaluate` that repeat it, as a list of words.
         class_names: K labels.
         metrics: Plain numbers; those of the test split are also in the run's metrics.json.
         classes: One row a class, as `metrics.classes.per_class` gives them.
@@ -70,6 +71,7 @@ class Evaluation:
     """
 
     what: str
+    asked: list
     class_names: list
     metrics: dict
     classes: list
@@ -148,6 +150,7 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     what = f"{split}_{Path(data_path).resolve().name}" if data_path else split
     result = Evaluation(
         what=what,
+        asked=_asked(data_path, split, corruptions),
         class_names=classifier.class_names,
         metrics=metrics,
         classes=rows,
@@ -167,6 +170,11 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     if what == "test":
         run.update_metrics(metrics)
     return result
+
+
+def _asked(data_path, split, corruptions):
+    data = ["--data", str(data_path)] if data_path else []
+    return [*data, *(["--split", split] if split != "test" else []), *(["--corrupt"] if corruptions else [])]
 
 
 def measure(probabilities, labels, class_names):

@@ -239,10 +239,12 @@ def _environment(found):
 
 def _commands(run, environment, evaluation):
     """Return (what, command) of what was done and of what repeats it."""
-    path = shlex.quote(str(run.path))
     backend = f" --backend {environment['backend']}" if environment.get("backend") else ""
     found = [("Train it again", f"kcnn fit {shlex.quote(str(run.recipe))}{backend}")]
-    found.append(("Measure it again" if evaluation else "Measure it on test images", f"kcnn evaluate {path}"))
+    if evaluation:
+        found.append(("Measure it again", shlex.join(["kcnn", "evaluate", str(run.path), *evaluation.asked])))
+    else:
+        found.append(("Measure it on test images", f"kcnn evaluate {shlex.quote(str(run.path))}"))
     if environment.get("command"):
         found.insert(0, ("Was trained by", environment["command"]))
     return found

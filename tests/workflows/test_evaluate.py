@@ -202,12 +202,13 @@ def test_answers_are_those_of_the_classifier_image_by_image(smoke_run):
     assert log_loss(probabilities, images.labels) < 1
 
 
-def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn):
-    run, result = measured
+def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn, tmp_path):
+    run, result = copy_of(measured[0], tmp_path), measured[1]
     code, out, _ = kcnn("evaluate", run.path)
     assert code == 0
     assert f"Report: {run.report}/index.html" in out
     assert "Most often confused" in out
+    assert f">kcnn evaluate {run.path}</pre>" in (run.report / "index.html").read_text()
     assert len(out.splitlines()) < 30
     code, out, _ = kcnn("evaluate", run.path, "--json")
     document = json.loads(out)

@@ -46,6 +46,7 @@ def made(probabilities, labels, names, **values):
     metrics, rows, confusion = measure(probabilities, labels, names)
     given = {
         "what": "test",
+        "asked": [],
         "reliability": [{"low": 0.0, "high": 1.0, "count": len(labels), "confidence": 0.5, "accuracy": 0.5}],
         "calibrated": {"reason": "none was asked for."},
         "mistakes": [],
@@ -58,8 +59,10 @@ def made(probabilities, labels, names, **values):
     return Evaluation(class_names=names, metrics=metrics, classes=rows, confusion=confusion, **given | values)
 
 
-def test_fit_leaves_a_page_without_test_images(smoke_run):
-    page = Page(smoke_run.report / "index.html")
+def test_fit_leaves_a_page_without_test_images(smoke_run, tmp_path):
+    assert (smoke_run.report / "index.html").is_file()
+    smoke_run = copy_of(smoke_run, tmp_path)  # another test may have evaluated it
+    page = Page(write_report(smoke_run))
     assert "Not measured on test images yet" in page.text
     assert "kcnn fit smoke" in page.text
     assert f"kcnn evaluate {smoke_run.path}" in page.text
@@ -78,6 +81,7 @@ def test_the_page_holds_everything_and_loads_nothing(measured):
     assert "norm_momentum = 0.9" in page.text  # of the recipe
     assert run.read_json(run.environment)["data"]["fingerprint"] in page.text
     assert f"{result.metrics['accuracy']:.2%}" in page.text
+    assert f"kcnn evaluate {run.path} --corrupt" in page.text
     pictures = page.all("img")
     assert len(pictures) == 2 * len(result.mistakes) > 0
     assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
@@ -148,6 +152,7 @@ def test_other_data_gets_a_page_of_its_own(measured, tmp_path, digit_files):
         shutil.copy(file, target)
     result = evaluate(run, data_path=str(tmp_path / "more"))
     assert result.files["report"].name == "test_more.html"
+    assert f"kcnn evaluate {run.path} --data {tmp_path}/more" in result.files["report"].read_text()
     assert (run.report / "index.html").read_text() == before
 
 
