@@ -1,5 +1,6 @@
 """A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from kcnn import recipe as recipes
 from kcnn.errors import RunError
+from kcnn.metrics.calibration import with_temperature
 from kcnn.run import Run
 
 
@@ -19,28 +21,37 @@ class Classifier:
         model: Its input is (B, H, W, C), its output float32 (B, K).
         class_names: K labels.
         resize: How an image gets the model's shape: "crop", "pad" or "stretch".
+        temperature: What the logits are divided by; 1 leaves the probabilities as the model gives them.
     """
 
     model: keras.Model
     class_names: list[str]
     resize: str = "crop"
+    temperature: float = 1.0
 
     @classmethod
-    def open(cls, path):
+    def open(cls, path, *, calibrated=False):
         """Load a run folder, or a bare .keras file (with a labels.json beside it, where there is one).
 
+        Args:
+            path: Of a run or a file.
+            calibrated: Give probabilities at the run's temperature, which `kcnn evaluate` fits.
+
         Raises:
-            RunError: There is no such run or file, or it is not a classifier that Keras can load.
+            RunError: There is no such run or file, or it is not a classifier that Keras can load; or it has no
+                temperature where one is asked for.
         """
         path = Path(path)
         if path.suffix == ".keras":
             if not path.is_file():
                 raise RunError(f"There is no file {path}.")
+            temperature = temperature_of(Run(path.parent)) if calibrated else 1.0
             model = load_model(path)
-            return cls(model, _labels_beside(path, model.output_shape[-1]), _resize_beside(path))
+            return cls(model, _labels_beside(path, model.output_shape[-1]), _resize_beside(path), temperature)
         run = Run.open(path)
+        temperature = temperature_of(run) if calibrated else 1.0
         model = load_model(run.model)
-        return cls(model, run.read_json(run.labels), recipes.load(run.recipe).data.resize)
+        return cls(model, run.read_json(run.labels), recipes.load(run.recipe).data.resize, temperature)
 
     @property
     def image_shape(self):
@@ -49,7 +60,23 @@ class Classifier:
 
     def probabilities(self, images):
         """Return float32 (B, K) for uint8 images (B, H, W, C)."""
-        return np.asarray(keras.ops.convert_to_numpy(self.model.predict_on_batch(images.astype("float32"))))
+        found = np.asarray(keras.ops.convert_to_numpy(self.model.predict_on_batch(images.astype("float32"))))
+        return found if self.temperature == 1 else with_temperature(found, self.temperature)
+
+
+def temperature_of(run):
+    """Return the temperature that was fitted to a run; raise `RunError` where there is none, and say why."""
+    if not run.recipe.is_file():
+        raise RunError(f"{run.path} is not a run, and only runs have a temperature. Name the folder of a run.")
+    if not run.calibration.is_file():
+        command = f"kcnn evaluate {shlex.quote(str(run.path))}"
+        raise RunError(f"{run.path} has no temperature yet. Where it has validation images, fit one with: {command}")
+    found = run.read_json(run.calibration)
+    if not isinstance(found, dict) or not isinstance(found.get("temperature"), float | None):
+        raise RunError(f"{run.calibration} is damaged: expected a temperature.")
+    if found["temperature"] is None:
+        raise RunError(f"{run.path} cannot be calibrated: {found['reason']}")
+    return found["temperature"]
 
 
 def load_model(path):

@@ -216,3 +216,18 @@ MODELS = Registry(
         "convnext_xlarge": "kcnn.models.convnext:convnext_xlarge",
     },
 )
+
+METHODS = Registry(
+    "method",
+    {
+        "grad_cam": "kcnn.explain.cam:grad_cam",
+        "grad_cam_plus_plus": "kcnn.explain.cam:grad_cam_plus_plus",
+        "hires_cam": "kcnn.explain.cam:hires_cam",
+        "layer_cam": "kcnn.explain.cam:layer_cam",
+        "eigen_cam": "kcnn.explain.cam:eigen_cam",
+        "score_cam": "kcnn.explain.masks:score_cam",
+        "smooth_grad": "kcnn.explain.slopes:smooth_grad",
+        "integrated_gradients": "kcnn.explain.slopes:integrated_gradients",
+        "occlusion": "kcnn.explain.masks:occlusion",
+    },
+)

@@ -157,6 +157,10 @@ class Run:
         return self.path / "metrics.json"
 
     @property
+    def calibration(self) -> Path:
+        return self.path / "calibration.json"
+
+    @property
     def environment(self) -> Path:
         return self.path / "environment.json"
 

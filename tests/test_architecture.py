@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kcnn.registry import AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, SCHEDULES
+from kcnn.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES
 
 PACKAGE = Path(__file__).parent.parent / "kcnn"
 
@@ -26,6 +26,8 @@ LEVELS = {
     "environment": 4,
     "random": 5,
     "kernels": 5,
+    "metrics": 5,
+    "corruptions": 6,
     "initial": 6,
     "anatomy": 6,
     "layers": 6,
@@ -33,6 +35,8 @@ LEVELS = {
     "data": 6,
     "optim": 6,
     "callbacks": 6,
+    "gradients": 6,
+    "explain": 7,
     "pretrained": 7,
     "finetune": 8,
     "models": 7,
@@ -54,6 +58,8 @@ KERAS_FREE = (
     "checkpoint",
     "cache",
     "compiled",
+    "metrics",
+    "corruptions",
     "data",
     "cli",
 )
@@ -98,7 +104,7 @@ def test_frameworks_and_keras_stay_where_they_belong(path):
     for module, at_top in imports_of(path):
         root = module.split(".")[0]
         # keras-cv needs TensorFlow beside it, whatever Keras runs on, so its adapter has to look for that.
-        if path.name != "keras_cv.py" and part_of(path) != "kernels":
+        if path.name != "keras_cv.py" and part_of(path) not in ("kernels", "gradients"):
             assert root not in FRAMEWORKS, f"{path} names the framework {root}"
         if part_of(path) in KERAS_FREE and at_top:
             assert root != "keras", f"{path} imports Keras at its top"
@@ -115,7 +121,9 @@ def test_only_the_command_line_prints():
         assert not printing, f"{path} prints"
 
 
-@pytest.mark.parametrize("registry", [AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, SCHEDULES], ids=lambda r: r.kind)
+@pytest.mark.parametrize(
+    "registry", [AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES], ids=lambda r: r.kind
+)
 def test_tables_resolve_and_describe(registry):
     for name in registry.names():
         assert callable(registry.get(name))

@@ -17,6 +17,7 @@ VERBS = {
     "fit": "kcnn.cli.fit",
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
+    "explain": "kcnn.cli.explain",
     "parity": "kcnn.cli.parity",
     "bench": "kcnn.cli.bench",
     "describe": "kcnn.cli.describe",

@@ -12,49 +12,69 @@ from kcnn.cli._options import (
     use_backend,
 )
 
+MOST_ROWS = 20  # classes that the terminal shows
+
 
 @click.command("evaluate")
-@click.argument("run")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @data_option
 @click.option(
     "--split", type=click.Choice(["test", "validation"]), default="test", show_default=True, help="Which images."
+)
+@click.option(
+    "--corrupt",
+    "corruptions",
+    is_flag=True,
+    help="Also measure images with noise, blur, brightness, JPEG at five strengths.",
+)
+@click.option(
+    "--predictions",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="The file with every image; Parquet holds the probabilities of all classes.",
 )
 @backend_option
 @device_option
 @json_option
 @debug_option
-def command(run, data, split, backend, device, as_json):
-    """Measure the model in RUN on its test images: accuracy with its interval, loss, each class.
+def command(runs, backend, device, as_json, **options):
+    """Measure the model in RUN on its test images: accuracy with its interval, each class, calibration, mistakes.
 
-    The confusion matrix and the table are written to RUN/report/. Data of your own that has no splits is measured
-    whole, and reported beside the run's own figures without changing them.
+    Everything is in the page RUN/report/index.html, with tables beside it. Several runs are measured on the same images
+    and compared. Data of your own that has no splits is measured whole, and reported beside the run's own figures
+    without changing them.
     """
     from kcnn.run import Run, Seeds
 
-    seeds = Seeds.find(run)
-    run = None if seeds else Run.open(run)
+    options["data_path"] = options.pop("data")
+    seeds = Seeds.find(runs[0]) if len(runs) == 1 else None
+    runs = [] if seeds else [Run.open(run) for run in runs]
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise click.UsageError("A run is named twice.")
     use_backend(backend, device)
 
     from kcnn.cli._progress import counting
 
-    if seeds:
-        from kcnn.workflows.seeds import evaluate_seeds
-
-        with counting() as progress:
-            found = evaluate_seeds(seeds, data_path=data, split=split, progress=progress)
-        _show_seeds(seeds, split, *found, as_json)
-        return
-    from kcnn.workflows.evaluate import evaluate
-
     with counting() as progress:
-        result = evaluate(run, data_path=data, split=split, progress=progress)
-    if as_json:
-        show_json({"run": str(run.path), "split": split, "metrics": result.metrics, "classes": result.classes})
-        return
-    _show(run, split, result)
+        options["progress"] = progress
+        if seeds:
+            from kcnn.workflows.seeds import evaluate_seeds
+
+            shown = _show_seeds, seeds, *evaluate_seeds(seeds, **options)
+        elif len(runs) > 1:
+            from kcnn.workflows.compare import compare
+
+            shown = _show_comparison, runs, *compare(runs, **options)
+        else:
+            from kcnn.workflows.evaluate import evaluate
+
+            shown = _show, runs[0], evaluate(runs[0], **options)
+    show, *results = shown
+    show(*results, options["split"], as_json)
 
 
-def _show_seeds(seeds, split, found, spreads, as_json):
+def _show_seeds(seeds, found, spreads, split, as_json):
     from kcnn.cli._options import spread_line
 
     if as_json:
@@ -64,25 +84,97 @@ def _show_seeds(seeds, split, found, spreads, as_json):
         return
     count = found[0][1].metrics["count"]
     click.echo(f"Accuracy {spread_line(spreads['accuracy'])} on {count:,} {split} images.")
-    click.echo(f"Each seed's table and confusion matrix: {seeds.path}/seed*/report/")
+    click.echo(f"Each seed's page: {seeds.path}/seed*/report/index.html")
 
 
-def _show(run, split, result):
-    from rich.console import Console
-    from rich.table import Table
+def _show_comparison(runs, found, pairs, split, as_json):
+    if as_json:
+        each = [
+            {"run": str(run.path), "name": name, **result.as_json()}
+            for run, (name, result) in zip(runs, found, strict=True)
+        ]
+        show_json({"split": split, "runs": each, "pairs": [vars(pair) for pair in pairs]})
+        return
+    click.echo(f"{found[0][1].metrics['count']:,} {split} images.")
+    rows = []
+    for name, result in found:
+        numbers = result.metrics
+        interval = f"{numbers['accuracy_low']:.2%} to {numbers['accuracy_high']:.2%}"
+        others = (f"{numbers['loss']:.4f}", f"{numbers['calibration_error']:.2%}")
+        rows.append((name, f"{numbers['accuracy']:.2%}", interval, *others))
+    _show_table(("run", "accuracy", "95 % interval", "loss", "calibration error"), rows)
+    rows = []
+    for pair in pairs:
+        counts = (f"{pair.only_first:,}", f"{pair.only_second:,}")
+        rows.append((f"{pair.first}, {pair.second}", f"{pair.difference:+.2%}", *counts, f"{pair.p:.2g}"))
+        if len(pairs) > 1:
+            rows[-1] += (f"{pair.p_holm:.2g}",)
+    columns = ("pair", "difference", "only first right", "only second", "McNemar p", "Holm p")
+    _show_table(columns[: len(rows[0])], rows)
 
+
+def _show(run, result, split, as_json):
+    if as_json:
+        show_json({"run": str(run.path), "split": split, **result.as_json()})
+        return
     metrics = result.metrics
     top = f", top-5 {metrics['top5']:.2%}" if "top5" in metrics else ""
     click.echo(
         f"Accuracy {metrics['accuracy']:.2%} (95 % interval {metrics['accuracy_low']:.2%} to "
         f"{metrics['accuracy_high']:.2%}) on {metrics['count']:,} {split} images, loss {metrics['loss']:.4f}{top}."
     )
-    table = Table("class", "images", "precision", "recall", "F1")
-    for row in result.classes:
-        numbers = [f"{row[name]:.1%}" for name in ("precision", "recall", "f1")]
-        table.add_row(row["class"], f"{row['support']:,}", *numbers)
+    click.echo(
+        f"Balanced accuracy {metrics['balanced_accuracy']:.2%} ({metrics['balanced_accuracy_low']:.2%} to "
+        f"{metrics['balanced_accuracy_high']:.2%}), calibration error {metrics['calibration_error']:.2%}; "
+        + _temperature(result.calibrated)
+    )
+    _show_classes(result)
+    if result.pairs:
+        pairs = ", ".join(f"{pair['first']} and {pair['second']} ({pair['count']:,})" for pair in result.pairs[:3])
+        click.echo(f"Most often confused: {pairs}")
+    if result.corruptions:
+        _show_corruptions(result)
+    click.echo(f"Report: {result.files['report']}")
+    click.echo(f"Every image: {result.files['predictions']}")
+    click.echo(f"Next: kcnn predict {run.path} IMAGE...")
+
+
+def _temperature(calibrated):
+    if "reason" in calibrated:
+        return f"no temperature: {calibrated['reason']}"
+    return f"with temperature {calibrated['temperature']:.2f} {calibrated['calibration_error']:.2%}."
+
+
+def _show_classes(result):
+    chosen = result.classes
+    if len(chosen) > MOST_ROWS:
+        chosen = sorted((row for row in chosen if row["f1"] is not None), key=lambda row: row["f1"])[:MOST_ROWS]
+        click.echo(f"The {len(chosen)} hardest of {len(result.classes):,} classes; all: {result.files['classes']}")
+    rows = []
+    for row in chosen:
+        shares = ["n/a" if row[key] is None else f"{row[key]:.1%}" for key in ("precision", "recall", "f1", "roc_auc")]
+        rows.append((row["class"], f"{row['support']:,}", *shares))
+    _show_table(("class", "images", "precision", "recall", "F1", "ROC-AUC"), rows)
+
+
+def _show_corruptions(result):
+    clean, rows = result.metrics["accuracy"], []
+    for name, accuracies in result.corruptions.items():
+        lost = [clean - accuracy for accuracy in accuracies]
+        rows.append((name, *(f"{value:.1%}" for value in [*lost, sum(lost) / len(lost)])))
+    strengths = map(str, range(1, len(rows[0]) - 1))
+    _show_table(("accuracy lost at strength", *strengths, "mean"), rows)
+
+
+def _show_table(columns, rows):
+    """Print a table whose first column is names and whose others are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns)
     for column in table.columns[1:]:
         column.justify = "right"
+    for name, *numbers in rows:
+        table.add_row(Text(name), *numbers)  # a name may hold what rich takes for markup
     Console().print(table)
-    click.echo(f"Confusion matrix: {result.confusion_picture}")
-    click.echo(f"Next: kcnn predict {run.path} IMAGE...")

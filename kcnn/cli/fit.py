@@ -155,6 +155,7 @@ def _show(run, as_json):
     if skipped.exists():
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
+    click.echo(f"Report: {run.report}/index.html")
     click.echo(f"Next: kcnn evaluate {run.path}")
 
 

@@ -10,11 +10,12 @@ from kcnn.cli._options import backend_option, debug_option, device_option, json_
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels an image.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option("--calibrated", is_flag=True, help="Probabilities at the temperature that `kcnn evaluate RUN` fitted.")
 @backend_option
 @device_option
 @json_option
 @debug_option
-def command(run, images, top, form, backend, device, as_json):
+def command(run, images, top, form, calibrated, backend, device, as_json):
     """Name what IMAGES show: files, folders or globs. RUN is a run folder or a .keras file.
 
     Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
@@ -28,7 +29,7 @@ def command(run, images, top, form, backend, device, as_json):
     from kcnn.cli._progress import counting
     from kcnn.workflows.predict import predict
 
-    classifier = Classifier.open(run)
+    classifier = Classifier.open(run, calibrated=calibrated)
     with counting() as progress:
         predictions = list(predict(classifier, files, top=top, progress=progress))
     unread = [one for one in predictions if one.error]

@@ -18,6 +18,7 @@ def load(
     splits: Sequence[str] = ("train", "validation"),
     class_names: Sequence[str] | None = None,
     undivided: bool = False,
+    sizes: bool = False,
     progress: Callable[[int, int | None, str], None] | None = None,
 ) -> Dataset:
     """Load the data that a recipe names; decode only the splits that are asked for.
@@ -29,6 +30,7 @@ def load(
             is None in the result, except train.
         class_names: The classes of a trained model, in its order.
         undivided: Take a source that has no splits whole, as the first of `splits`, instead of dividing it.
+        sizes: Also find the size that each image had before it was resized.
         progress: Called as `progress(done, total, what)`; the total is None while files are listed.
 
     Raises:
@@ -44,5 +46,12 @@ def load(
     else:
         source = DATASETS.get(config.name)()
     return load_source(
-        source, config, seed, splits=splits, class_names=class_names, undivided=undivided, progress=progress
+        source,
+        config,
+        seed,
+        splits=splits,
+        class_names=class_names,
+        undivided=undivided,
+        sizes=sizes,
+        progress=progress,
     )

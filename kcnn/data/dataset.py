@@ -15,11 +15,13 @@ class Split:
         images: uint8 array (N, H, W, C) of 0..255, or a `StreamedImages` that decodes `images[indices]` on demand.
         labels: int32 array (N,) of indices into the class names.
         names: What each image is called, for instance `"cat/0001.jpg"`.
+        sizes: int32 array (N, 2), height and width of each image before it was resized; None where nobody asked.
     """
 
     images: np.ndarray | StreamedImages
     labels: np.ndarray
     names: list[str]
+    sizes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -36,7 +38,7 @@ class Dataset:
         mean, std: Per channel, in units of 0..1, measured on training images; None where those were not loaded
             and the recipe gives none.
         skipped: (name, reason) of each image that was left out.
-        fingerprint: A hash of names, labels and contents of the splits; None where none was trained on.
+        fingerprint: A hash of names, labels and contents of the splits that were asked for.
     """
 
     train: Split | None
@@ -47,4 +49,4 @@ class Dataset:
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    fingerprint: str | None = None
+    fingerprint: str = ""

@@ -44,13 +44,13 @@ class Kept:
         path: The folder of the entry.
         rows: Split -> int array, the row of each of its images.
         bad: Row -> why that image cannot be decoded.
-        digests: uint8 (N, DIGEST_BYTES) of the files, or None where no fingerprint was asked for.
+        digests: uint8 (N, DIGEST_BYTES) of the files.
     """
 
     path: Path
     rows: dict[str, np.ndarray]
     bad: dict[int, str]
-    digests: np.ndarray | None
+    digests: np.ndarray
 
     def images(self, split: str, chosen: np.ndarray, in_memory: bool) -> np.ndarray | KeptRows:
         """Return the images at the positions `chosen` of a split, copied to memory or left in the file."""
@@ -63,10 +63,8 @@ class Kept:
         """Return (position, reason) of each image of a split that cannot be decoded."""
         return [(index, self.bad[row]) for index, row in enumerate(self.rows[split].tolist()) if row in self.bad]
 
-    def digests_of(self) -> dict[str, Iterable[bytes]] | None:
+    def digests_of(self) -> dict[str, Iterable[bytes]]:
         """Return the digest of each image of each split, as `fingerprint` takes them."""
-        if self.digests is None:
-            return None
         return {split: map(bytes, self.digests[rows]) for split, rows in self.rows.items()}
 
 
@@ -75,7 +73,6 @@ def keep(
     image_shape: tuple[int, int, int],
     resize: str,
     *,
-    hashed: bool,
     progress: Progress | None = None,
 ) -> Kept | None:
     """Return the entry that holds the images of all listings, made first if there is none.
@@ -84,7 +81,6 @@ def keep(
 
     Args:
         image_shape, resize: As for `decode_many`.
-        hashed: Whether the digests are needed.
         progress: Called as `progress(done, total, what)` while images are decoded.
     """
     if not cache.limit() or not _are_files(listings):
@@ -97,19 +93,19 @@ def keep(
     )
     order = sorted(counted(files, progress, "looking at the files", count))
     identities = counted((entry[:2] for entry in order), progress, "looking for kept images", count)
-    name = key((FORMAT, PIL.__version__, image_shape, resize, hashed), identities)
+    name = key((FORMAT, PIL.__version__, image_shape, resize), identities)
     rows = {split: np.empty(len(listing), "int64") for split, listing in listings.items()}
     for row, (_, _, split, index) in enumerate(order):
         rows[split][index] = row
     path = cache.folder("datasets") / name
-    found = _open(path, rows, (len(order), *image_shape), hashed)
+    found = _open(path, rows, (len(order), *image_shape))
     if found is None:
         contents = [listings[split].contents[index] for _, _, split, index in order]
         try:
-            _make(path, contents, image_shape, resize, hashed, progress)
+            _make(path, contents, image_shape, resize, progress)
         except OSError:
             return None
-        found = _open(path, rows, (len(order), *image_shape), hashed)
+        found = _open(path, rows, (len(order), *image_shape))
     return found
 
 
@@ -117,16 +113,15 @@ def _are_files(listings):
     return not any(isinstance(listing.contents, np.ndarray) for listing in listings.values())
 
 
-def _open(path, rows, shape, hashed):
+def _open(path, rows, shape):
     """Return the entry at `path`, or None where there is none that is whole; a damaged one is removed."""
     if not path.exists():
         return None
     try:
         pixels = _pixels(path)
         facts = json.loads((path / "facts.json").read_text(encoding="utf-8"))
-        known = np.load(path / "digests.npy") if hashed else None
-        whole = pixels.shape == shape and pixels.dtype == np.uint8
-        whole = whole and (not hashed or known.shape == (shape[0], DIGEST_BYTES))
+        known = np.load(path / "digests.npy")
+        whole = pixels.shape == shape and pixels.dtype == np.uint8 and known.shape == (shape[0], DIGEST_BYTES)
         bad = {int(row): str(reason) for row, reason in facts["bad"]}
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         whole = False
@@ -156,7 +151,7 @@ def _copy(path, rows):
     return copy
 
 
-def _make(path, contents, image_shape, resize, hashed, progress):
+def _make(path, contents, image_shape, resize, progress):
     """Decode into a folder beside `path` that takes its name when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     bytes_each = int(np.prod(image_shape)) + DIGEST_BYTES
@@ -165,9 +160,8 @@ def _make(path, contents, image_shape, resize, hashed, progress):
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix="."))
     try:
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
-        if hashed:
-            known = np.frombuffer(b"".join(digests(contents, progress)), "uint8").reshape(len(contents), DIGEST_BYTES)
-            np.save(beside / "digests.npy", known)
+        known = np.frombuffer(b"".join(digests(contents, progress)), "uint8").reshape(len(contents), DIGEST_BYTES)
+        np.save(beside / "digests.npy", known)
         (beside / "facts.json").write_text(json.dumps({"bad": bad}), encoding="utf-8")
         beside.chmod(0o755)
         if not path.exists():  # else another process was faster

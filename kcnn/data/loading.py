@@ -34,6 +34,7 @@ def load_source(
     splits: Sequence[str] = ("train", "validation"),
     class_names: Sequence[str] | None = None,
     undivided: bool = False,
+    sizes: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Do the work of `kcnn.data.load` on a source that is listed already."""
@@ -56,8 +57,8 @@ def load_source(
         listings["train"] = train.take(take(train.names, train.labels, config.limit, seed))
 
     wanted = {split: listings[split] for split in SPLITS if split in splits and split in listings}
-    kept = keep(wanted, image_shape, config.resize, hashed="train" in splits, progress=progress)
-    decoded, skipped = _decode(wanted, names, image_shape, config, kept, progress)
+    kept = keep(wanted, image_shape, config.resize, progress=progress)
+    decoded, skipped = _decode(wanted, names, image_shape, config, kept, sizes, progress)
     mean, std = _statistics(decoded.get("train"), image_shape, config)
     return Dataset(
         train=decoded.get("train"),
@@ -68,7 +69,7 @@ def load_source(
         mean=mean,
         std=std,
         skipped=[*source.skipped, *skipped],
-        fingerprint=fingerprint(wanted, progress, kept and kept.digests_of()) if "train" in splits else None,
+        fingerprint=fingerprint(wanted, progress, kept and kept.digests_of()),
     )
 
 
@@ -147,7 +148,7 @@ def _headers(listing):
     return noted(("headers", PIL.__version__), zip(listing.names, map(identity, listing.contents), strict=True), find)
 
 
-def _decode(listings, class_names, image_shape, config, kept, progress):
+def _decode(listings, class_names, image_shape, config, kept, sizes, progress):
     """Return the splits, in memory, from the cache or streamed, and the images that were skipped."""
     images = sum(len(listing) for listing in listings.values())
     in_memory = images * np.prod(image_shape, dtype="int64") <= config.memory_limit * 2**30
@@ -158,7 +159,7 @@ def _decode(listings, class_names, image_shape, config, kept, progress):
             lambda done, listing=listing, split=split: progress(done, len(listing), f"{split} images")
         )
         decoded[split], bad = _decode_split(
-            split, listing, index_of, image_shape, config.resize, in_memory, kept, report
+            split, listing, index_of, image_shape, config.resize, in_memory, kept, sizes, report
         )
         bad_ones += [(listing.location(index), reason) for index, reason in bad]
     if bad_ones and config.on_bad_image != "skip":
@@ -178,7 +179,7 @@ def _decode(listings, class_names, image_shape, config, kept, progress):
     return decoded, bad_ones
 
 
-def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept, report):
+def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept, sizes, report):
     pixels = None
     if kept:
         bad = kept.bad_of(split)
@@ -198,7 +199,8 @@ def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept
     elif pixels is None:
         pixels = StreamedImages(listing, image_shape, resize)
     labels = np.array([index_of[label] for label in listing.labels], dtype="int32")
-    return Split(pixels, labels, listing.names), bad
+    found = np.array([header[:2] for header in _headers(listing)], dtype="int32") if sizes else None
+    return Split(pixels, labels, listing.names, found), bad
 
 
 def _moved_together(pixels, rows):

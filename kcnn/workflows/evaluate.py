@@ -1,21 +1,51 @@
 """Measure a trained model on images that training never saw."""
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 
 from kcnn import data
 from kcnn import recipe as recipes
 from kcnn.classifier import Classifier
-from kcnn.errors import DataError
-from kcnn.run import atomic, write_text
+from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from kcnn.errors import DataError, UsageError
+from kcnn.explain.cam import grad_cam
+from kcnn.explain.maps import normalise
+from kcnn.explain.network import TakenApart
+from kcnn.metrics import calibration, classes, intervals
+from kcnn.metrics.groups import by_property
+from kcnn.workflows._answers import answers
+from kcnn.workflows._calibrate import calibrate, known_temperature, quality
+from kcnn.workflows._heatmaps import overlay
+from kcnn.workflows._tables import check_predictions, write_tables
+from kcnn.workflows.report import write_report
 
-BATCH = 256
-Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
+MISTAKES = 24  # in the gallery
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that was taken for something else.
+
+    Attributes:
+        image: Its name.
+        true, predicted: Labels.
+        confidence: The probability of the predicted label.
+        true_probability: That of the true one.
+        pixels: uint8 (H, W, C), as the model saw it.
+    """
+
+    image: str
+    true: str
+    predicted: str
+    confidence: float
+    true_probability: float
+    pixels: np.ndarray
+
+    def as_json(self):
+        return {key: value for key, value in vars(self).items() if key != "pixels"}
 
 
 @dataclass(frozen=True)
@@ -23,30 +53,76 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
+        what: The split, and the name of other data: it is part of the names of all files.
+        asked: The options of `kcnn evaluate` that repeat it, as a list of words.
+        class_names: K labels.
         metrics: Plain numbers; those of the test split are also in the run's metrics.json.
-        classes: One row a class: class, support, precision, recall, f1.
+        classes: One row a class, as `metrics.classes.per_class` gives them.
         confusion: int array (K, K), rows are the true classes.
-        confusion_picture: Where its picture lies.
+        reliability: The rows of the reliability diagram.
+        calibrated: temperature, loss, calibration_error and reliability with the run's temperature, or the reason
+            why there is none.
+        mistakes: The most confident ones, a list of `Mistake`.
+        properties: Property -> accuracy in groups of images; only those in which the images differ.
+        corruptions: Corruption -> accuracy at each strength; None where nobody asked.
+        right: Boolean array (N,), in the order of the images' names.
+        fingerprint: Of the images and their labels.
+        files: What was written: report, confusion, classes, predictions, evaluation.
     """
 
+    what: str
+    asked: list
+    class_names: list
     metrics: dict
     classes: list
     confusion: np.ndarray
-    confusion_picture: Path
+    reliability: list
+    calibrated: dict
+    mistakes: list
+    properties: dict
+    corruptions: dict | None
+    right: np.ndarray
+    fingerprint: str
+    files: dict
+
+    @property
+    def pairs(self):
+        """The pairs of classes most often confused, as `metrics.classes.confused_pairs` gives them."""
+        return classes.confused_pairs(self.confusion, self.class_names)
+
+    def as_json(self):
+        """Return plain values for JSON, without any that is not a number."""
+        return {
+            "metrics": self.metrics,
+            "classes": self.classes,
+            "confused_pairs": self.pairs,
+            "confusion": classes.confusion_entries(self.confusion, self.class_names),
+            "reliability": self.reliability,
+            "calibrated": self.calibrated,
+            "mistakes": [one.as_json() for one in self.mistakes],
+            "properties": self.properties,
+            "corruptions": self.corruptions,
+            "data_fingerprint": self.fingerprint,
+            "files": {kind: str(path) for kind, path in self.files.items()},
+        }
 
 
-def evaluate(run, *, data_path=None, split="test", progress=None):
+def evaluate(run, *, data_path=None, split="test", corruptions=False, predictions="csv", progress=None):
     """Return the `Evaluation` of a finished run and write it to its report folder.
 
     Args:
         run: A `Run`.
         data_path: Images to use instead of those the recipe names: all of them where they have no splits.
         split: "test" or "validation".
+        corruptions: Also measure images made worse, which asks the model about each of them 20 times more.
+        predictions: "csv", or "parquet" with the probabilities of all classes; this needs pyarrow.
         progress: Called as `(done, total, what)`.
 
     Raises:
         DataError: There are no such images, or they have labels that the model does not know.
+        UsageError: "parquet" was asked for, and pyarrow is not installed.
     """
+    check_predictions(predictions)
     recipe = recipes.load(run.recipe)
     classifier = Classifier.open(run.path)
     config = recipe.data
@@ -59,100 +135,140 @@ def evaluate(run, *, data_path=None, split="test", progress=None):
         splits=(split,),
         class_names=classifier.class_names,
         undivided=bool(data_path),
+        sizes=True,
         progress=progress,
     )
     images = getattr(dataset, split)
     if images is None:
         raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
-    probabilities = predict_split(classifier, images, progress)
-    metrics, classes, confusion = measure(probabilities, images.labels, classifier.class_names)
+    probabilities, brightness = answers(classifier, images, progress)
+    # Who names other data may not have the run's own, so that nothing is fitted then.
+    temperature, reason = known_temperature(run) if data_path else calibrate(run, recipe, classifier, progress)
+    metrics, rows, confusion = measure(probabilities, images.labels, classifier.class_names)
+    right = probabilities.argmax(axis=1) == images.labels
     # Other data is reported under its own name, so that the run's own report stays what metrics.json says.
     what = f"{split}_{Path(data_path).resolve().name}" if data_path else split
-    picture = run.report / f"confusion_{what}.png"
-    draw_confusion(confusion, classifier.class_names, picture)
-    write_text(run.report / f"classes_{what}.csv", _to_csv(classes))
-    if split == "test" and not data_path:
+    result = Evaluation(
+        what=what,
+        asked=_asked(data_path, split, corruptions),
+        class_names=classifier.class_names,
+        metrics=metrics,
+        classes=rows,
+        confusion=confusion,
+        reliability=calibration.reliability(probabilities, images.labels),
+        calibrated=_calibrated(probabilities, images.labels, temperature) if temperature else {"reason": reason},
+        mistakes=_mistakes(probabilities, images, classifier.class_names),
+        properties=_properties(images, brightness, right),
+        corruptions=_corrupted(classifier, images, progress) if corruptions else None,
+        right=right,
+        fingerprint=dataset.fingerprint,
+        files={},
+    )
+    result.files.update(write_tables(run, result, probabilities, images, predictions))
+    result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
+    run.write_json(result.files["evaluation"], result.as_json())
+    if what == "test":
         run.update_metrics(metrics)
-    return Evaluation(metrics, classes, confusion, picture)
+    return result
 
 
-def predict_split(classifier, split, progress=None):
-    """Return float32 (N, K): the probabilities of every image of a split."""
-    found = []
-    for start in range(0, len(split), BATCH):
-        indices = np.arange(start, min(start + BATCH, len(split)))
-        found.append(classifier.probabilities(split.images[indices]))
-        if progress:
-            progress(indices[-1] + 1, len(split), "evaluating")
-    return np.concatenate(found)
+def _asked(data_path, split, corruptions):
+    data = ["--data", str(data_path)] if data_path else []
+    return [*data, *(["--split", split] if split != "test" else []), *(["--corrupt"] if corruptions else [])]
 
 
 def measure(probabilities, labels, class_names):
     """Return metrics, class rows and confusion matrix of probabilities (N, K) against labels (N,)."""
-    count, classes = probabilities.shape
-    known = np.arange(classes)
+    count, size = probabilities.shape
+    known = np.arange(size)
     guesses = probabilities.argmax(axis=1)
-    correct = int((guesses == labels).sum())
-    low, high = wilson_interval(correct, count)
-    of_truth = probabilities[np.arange(count), labels].astype("float64")
+    confusion = confusion_matrix(labels, guesses, labels=known)
+    rows = classes.per_class(probabilities, labels, class_names)
+    correct = int(confusion.trace())
+    low, high = intervals.wilson(correct, count)
+    balanced, balanced_low, balanced_high = intervals.balanced(confusion.diagonal(), confusion.sum(axis=1))
     metrics = {
         "accuracy": correct / count,
         "accuracy_low": low,
         "accuracy_high": high,
-        "loss": float(-np.log(np.maximum(of_truth, np.finfo("float32").tiny)).mean()),
+        "balanced_accuracy": balanced,
+        "balanced_accuracy_low": balanced_low,
+        "balanced_accuracy_high": balanced_high,
         "count": count,
+        **quality(probabilities, labels),
+        "brier_score": calibration.brier_score(probabilities, labels),
+        "macro_f1": classes.mean_of(rows, "f1"),
     }
-    if classes > 5:
+    if size > 5:
         metrics["top5"] = float(top_k_accuracy_score(labels, probabilities, k=5, labels=known))
-    precision, recall, f1, support = precision_recall_fscore_support(labels, guesses, labels=known, zero_division=0.0)
-    rows = [
-        {
-            "class": name,
-            "support": int(support[k]),
-            "precision": float(precision[k]),
-            "recall": float(recall[k]),
-            "f1": float(f1[k]),
-        }
-        for k, name in enumerate(class_names)
+    for key in ("roc_auc", "average_precision"):
+        if (value := classes.mean_of(rows, key)) is not None:
+            metrics[key] = value
+    return metrics, rows, confusion
+
+
+def _calibrated(probabilities, labels, temperature):
+    probabilities = calibration.with_temperature(probabilities, temperature)
+    return {
+        "temperature": temperature,
+        **quality(probabilities, labels),
+        "brier_score": calibration.brier_score(probabilities, labels),
+        "reliability": calibration.reliability(probabilities, labels),
+    }
+
+
+def _mistakes(probabilities, images, class_names):
+    guesses = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(guesses != images.labels)
+    worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")[:MISTAKES]]
+    return [
+        Mistake(
+            image=images.names[index],
+            true=class_names[images.labels[index]],
+            predicted=class_names[guesses[index]],
+            confidence=float(probabilities[index, guesses[index]]),
+            true_probability=float(probabilities[index, images.labels[index]]),
+            pixels=pixels,
+        )
+        for index, pixels in zip(worst, images.images[worst], strict=True)
     ]
-    return metrics, rows, confusion_matrix(labels, guesses, labels=known)
 
 
-def wilson_interval(correct, count):
-    """Return the 95 % interval of a proportion (Wilson 1927), which stays within 0 and 1."""
-    share = correct / count
-    centre = (share + Z_95**2 / (2 * count)) / (1 + Z_95**2 / count)
-    half = Z_95 / (1 + Z_95**2 / count) * np.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2))
-    return float(centre - half), float(centre + half)
+def _heatmaps(classifier, mistakes):
+    """Return image name -> uint8 (H, W, 3), what Grad-CAM finds to speak for the wrong label, laid over the image."""
+    if not mistakes:
+        return {}
+    pixels = np.stack([one.pixels for one in mistakes]).astype("float32")
+    guesses = np.array([classifier.class_names.index(one.predicted) for one in mistakes])
+    try:
+        maps = grad_cam(TakenApart(classifier.model), pixels, guesses)
+    except UsageError:  # a network without a feature map
+        return {}
+    return {
+        one.image: np.asarray(overlay(one.pixels, heat)) for one, heat in zip(mistakes, normalise(maps), strict=True)
+    }
 
 
-def draw_confusion(confusion, class_names, path):
-    """Draw the confusion matrix: colour and number are the share of a true class, in per cent."""
-    from matplotlib.figure import Figure
-
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    size = min(max(4.5, 0.55 * len(class_names) + 1.5), 30)
-    figure = Figure(figsize=(size, size * 0.9), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(class_names))
-    axes.set_xticks(ticks, class_names, rotation=45, ha="right")
-    axes.set_yticks(ticks, class_names)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    if len(class_names) <= 30:
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            share = shares[row, column]
-            text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-            axes.text(column, row, text, ha="center", va="center", size=8, color="white" if share > 0.5 else "black")
-    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+def _properties(images, brightness, right):
+    """Return the accuracy by brightness (0..255) and by size (pixels, the root of the area before resizing)."""
+    size = np.sqrt(images.sizes.astype("float64").prod(axis=1))
+    found = {"brightness": by_property(brightness, right), "size": by_property(size, right)}
+    return {name: groups for name, groups in found.items() if groups}
 
 
-def _to_csv(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _corrupted(classifier, images, progress):
+    """Return {corruption: [accuracy at each strength]}."""
+    found = {name: [] for name in CORRUPTIONS}
+    steps = [(name, strength) for name in CORRUPTIONS for strength in range(1, STRENGTHS + 1)]
+    for step, (name, strength) in enumerate(steps):
+
+        def change(pixels, positions, name=name, strength=strength):
+            return corrupt(pixels, name, strength, positions)
+
+        def told(done, total, what, step=step):
+            if progress:
+                progress(step * total + done, len(steps) * total, what)
+
+        probabilities, _ = answers(classifier, images, told, change=change, what="evaluating corrupted images")
+        found[name].append(float((probabilities.argmax(axis=1) == images.labels).mean()))
+    return found

@@ -18,6 +18,7 @@ from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
 from kcnn.workflows._curves import draw_curves
 from kcnn.workflows._prepare import prepare
+from kcnn.workflows.report import write_report
 
 
 def _silent(message):
@@ -165,6 +166,7 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
         watching.end()
     save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
+    write_report(run)  # last, since a run is whole without it
 
 
 def _fit(training, watching, step, epochs, say):

@@ -1,10 +1,18 @@
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
+from copied_runs import copy_of
 
-from kcnn.errors import DataError
-from kcnn.workflows.evaluate import evaluate, measure, wilson_interval
+from kcnn.classifier import Classifier
+from kcnn.corruptions import CORRUPTIONS
+from kcnn.errors import DataError, RunError, UsageError
+from kcnn.metrics.calibration import log_loss, with_temperature
+from kcnn.workflows import _tables
+from kcnn.workflows._answers import answers
+from kcnn.workflows.evaluate import MISTAKES, evaluate, measure
 
 
 def test_metrics_agree_with_a_hand_count():
@@ -14,16 +22,27 @@ def test_metrics_agree_with_a_hand_count():
     assert metrics["count"] == 4
     assert metrics["loss"] == pytest.approx(-np.log([0.7, 0.8, 0.3, 0.2]).mean(), rel=1e-6)
     assert confusion.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
-    assert classes[0] == {"class": "a", "support": 2, "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
+    assert classes[0].items() >= {"support": 2, "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}.items()
     assert classes[2]["support"] == 0
+    assert metrics["balanced_accuracy"] == 0.5
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
 
 
 @pytest.mark.parametrize(
-    ("correct", "count", "expected"),
-    [(50, 100, (0.4038, 0.5962)), (0, 10, (0.0, 0.2775)), (10, 10, (0.7225, 1.0)), (4200, 5000, (0.8296, 0.8499))],
+    ("probabilities", "labels"),
+    [
+        (np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1])),
+        (np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])),  # one class is all that is predicted
+        (np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([1, 1])),  # all wrong, all of one class
+        (np.array([[0.9, 0.1]]), np.array([0])),
+        (np.full((4, 3), 1 / 3), np.array([0, 1, 1, 0])),  # ties, and a class that never occurs
+    ],
 )
-def test_the_interval_is_wilsons(correct, count, expected):
-    assert wilson_interval(correct, count) == pytest.approx(expected, abs=2e-4)
+def test_numbers_are_numbers_or_none(probabilities, labels):
+    metrics, classes, _ = measure(probabilities, labels, list("abc")[: probabilities.shape[1]])
+    json.dumps([metrics, classes], allow_nan=False)
+    for key in ("accuracy", "balanced_accuracy"):
+        assert 0 <= metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"] <= 1
 
 
 def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run):
@@ -32,7 +51,10 @@ def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run):
     assert kept["accuracy"] == result.metrics["accuracy"] > 0.7
     assert kept["count"] == result.confusion.sum() == 349
     assert "val_accuracy" in kept
-    assert result.confusion_picture.read_bytes().startswith(b"\x89PNG")
+    assert result.files["confusion"].read_bytes().startswith(b"\x89PNG")
+    written = json.loads(result.files["evaluation"].read_text())
+    assert written == json.loads(json.dumps(result.as_json(), allow_nan=False))
+    assert kept["balanced_accuracy_low"] < kept["balanced_accuracy"] < kept["balanced_accuracy_high"]
 
 
 def test_validation_images_give_the_accuracy_that_fit_saw(smoke_run):
@@ -61,6 +83,159 @@ def test_other_data_without_splits_is_measured_whole_and_reported_apart(smoke_ru
         target.write_bytes(file.read_bytes())
     result = evaluate(smoke_run, data_path=str(other))
     assert result.metrics["count"] == 40
-    assert result.confusion_picture.name == "confusion_test_other.png"
+    assert result.files["confusion"].name == "confusion_test_other.png"
     assert smoke_run.metrics.read_text() == metrics
     assert (smoke_run.report / "classes_test.csv").read_text() == report
+    assert result.calibrated["temperature"] > 0  # that of the run
+
+
+def test_every_test_image_is_in_the_table_of_predictions(measured):
+    _, result = measured
+    rows = list(csv.DictReader(result.files["predictions"].read_text().splitlines()))
+    assert len(rows) == result.metrics["count"]
+    assert np.mean([row["right"] == "True" for row in rows]) == result.metrics["accuracy"]
+    for row in rows:
+        assert (row["right"] == "True") == (row["label"] == row["predicted"])
+        assert float(row["confidence"]) >= float(row["label_probability"])
+    wrong = sorted((row for row in rows if row["right"] == "False"), key=lambda row: -float(row["confidence"]))
+    assert [one.image for one in result.mistakes] == [row["image"] for row in wrong[:MISTAKES]]
+
+
+def test_parquet_holds_all_probabilities(smoke_run, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run = copy_of(smoke_run, tmp_path)
+    result = evaluate(run, predictions="parquet")
+    table = parquet.read_table(result.files["predictions"])
+    assert json.loads(table.schema.metadata[b"class_names"]) == result.class_names
+    probabilities = np.array(table["probabilities"].to_pylist())
+    assert probabilities.shape == (349, 10)
+    np.testing.assert_allclose(probabilities.max(axis=1), table["confidence"], atol=1e-6)
+    assert [result.class_names[k] for k in probabilities.argmax(axis=1)] == table["predicted"].to_pylist()
+
+
+def test_parquet_without_pyarrow_is_a_clear_mistake(smoke_run, monkeypatch):
+    monkeypatch.setattr(_tables.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'kcnn\[data\]'"):
+        evaluate(smoke_run, predictions="parquet")
+
+
+def test_the_temperature_is_that_of_the_validation_images(measured, smoke_run):
+    run, result = measured
+    kept = json.loads(run.calibration.read_text())
+    assert kept["temperature"] == result.calibrated["temperature"]
+    assert kept["after"]["loss"] < kept["before"]["loss"]
+    assert kept["before"]["loss"] == pytest.approx(json.loads(run.metrics.read_text())["val_loss"], rel=1e-3)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1)).astype("uint8")
+    plain, calibrated = (Classifier.open(run.path, calibrated=choice).probabilities(pixels) for choice in (False, True))
+    np.testing.assert_allclose(calibrated, with_temperature(plain, kept["temperature"]), atol=1e-6)
+    assert np.abs(plain - calibrated).max() > 1e-3
+    bare = Classifier.open(run.model, calibrated=True)
+    assert bare.temperature == kept["temperature"]
+
+
+def test_no_temperature_is_said_and_nothing_is_calibrated(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    run.calibration.unlink(missing_ok=True)
+    with pytest.raises(RunError, match=r"no temperature yet\. .* fit one with: kcnn evaluate"):
+        Classifier.open(run.path, calibrated=True)
+    recipe = run.recipe.read_text()
+    run.recipe.write_text(recipe.replace("validation = 0.1", "validation = 0.0"))
+    result = evaluate(run)
+    assert result.calibrated == {"reason": "the data has no validation images."}
+    assert "no validation images" in result.files["report"].read_text()
+    run.calibration.write_text('{"temperature": null, "reason": "no temperature is best."}')
+    with pytest.raises(RunError, match="cannot be calibrated: no temperature is best"):
+        Classifier.open(run.path, calibrated=True)
+    run.calibration.write_text('{"temperature": "hot"}')
+    with pytest.raises(RunError, match="damaged"):
+        Classifier.open(run.path, calibrated=True)
+
+
+def test_corruptions_cost_accuracy(measured):
+    _, result = measured
+    assert set(result.corruptions) == set(CORRUPTIONS)
+    assert all(len(accuracies) == 5 for accuracies in result.corruptions.values())
+    assert result.corruptions["blur"][4] < result.metrics["accuracy"] - 0.2
+
+
+def test_images_differ_in_brightness_and_in_size_where_they_do(measured, tmp_path, digit_files):
+    from PIL import Image
+
+    run, result = measured
+    assert set(result.properties) == {"brightness"}
+    assert sum(row["count"] for row in result.properties["brightness"]["groups"]) == 349
+    for index, file in enumerate(sorted(digit_files.glob("*.png"))):
+        target = tmp_path / "sizes" / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(file).resize((16, 16) if index % 4 == 0 else (8, 8)).save(target)
+    result = evaluate(run, data_path=str(tmp_path / "sizes"))
+    groups = result.properties["size"]["groups"]
+    assert [(row["low"], row["high"], row["count"]) for row in groups] == [(8, 8, 30), (16, 16, 10)]
+
+
+def test_images_larger_than_memory_give_the_same(smoke_run, tmp_path, digit_files, monkeypatch):
+    """Streamed from disk, and a batch smaller than the split."""
+    other = tmp_path / "stream"
+    for file in digit_files.glob("*.png"):
+        target = other / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    run = copy_of(smoke_run, tmp_path)
+    expected = evaluate(run, data_path=str(other)).as_json()
+    monkeypatch.setattr("kcnn.workflows._answers.BATCH", 16)
+    run.recipe.write_text(run.recipe.read_text().replace("memory_limit = 2.0", "memory_limit = 0.0"))
+    found = evaluate(run, data_path=str(other)).as_json()
+    assert found["confusion"] == expected["confusion"]
+    assert found["metrics"] == pytest.approx(expected["metrics"], rel=1e-4)
+    assert found["data_fingerprint"] == expected["data_fingerprint"]
+
+
+def test_answers_are_those_of_the_classifier_image_by_image(smoke_run):
+    from kcnn import data
+    from kcnn import recipe as recipes
+
+    classifier = Classifier.open(smoke_run.path)
+    images = data.load(recipes.load("smoke").data, 0, splits=("test",), class_names=classifier.class_names).test
+    probabilities, brightness = answers(classifier, images)
+    np.testing.assert_allclose(probabilities[100:101], classifier.probabilities(images.images[[100]]), atol=1e-6)
+    assert brightness[100] == pytest.approx(images.images[100].mean(), rel=1e-5)
+    assert log_loss(probabilities, images.labels) < 1
+
+
+def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn, tmp_path):
+    run, result = copy_of(measured[0], tmp_path), measured[1]
+    code, out, _ = kcnn("evaluate", run.path)
+    assert code == 0
+    assert f"Report: {run.report}/index.html" in out
+    assert "Most often confused" in out
+    assert f">kcnn evaluate {run.path}</pre>" in (run.report / "index.html").read_text()
+    assert len(out.splitlines()) < 30
+    code, out, _ = kcnn("evaluate", run.path, "--json")
+    document = json.loads(out)
+    assert document["metrics"] == pytest.approx(result.metrics)
+    assert {"confused_pairs", "confusion", "reliability", "calibrated", "mistakes", "properties"} <= set(document)
+    assert sum(row["count"] for row in document["confusion"]) == 349
+
+
+def test_validation_images_that_are_gone_cost_the_temperature_alone(smoke_run, tmp_path, digit_files):
+    for split in ("train", "test"):
+        for file in digit_files.glob("*.png"):
+            target = tmp_path / "data" / split / file.name[0] / f"{split}_{file.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    run = copy_of(smoke_run, tmp_path)
+    run.calibration.unlink(missing_ok=True)
+    text = run.recipe.read_text().replace('name = "digits"', f'name = "folder"\npath = "{tmp_path}/data"')
+    run.recipe.write_text(text)
+    for file in (tmp_path / "data" / "train").rglob("*.png"):
+        file.write_bytes(b"damaged " + file.name.encode())
+    result = evaluate(run)
+    assert result.metrics["count"] == 40
+    assert result.calibrated["reason"].startswith("the validation images cannot be read.")
+    assert not run.calibration.exists()
+
+
+def test_a_bare_file_has_no_temperature(smoke_run, tmp_path):
+    shutil.copy(smoke_run.model, tmp_path / "bare.keras")
+    with pytest.raises(RunError, match="only runs have a temperature"):
+        Classifier.open(tmp_path / "bare.keras", calibrated=True)

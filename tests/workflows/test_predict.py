@@ -105,3 +105,17 @@ def test_damaged_labels_beside_a_bare_file_are_told_in_one_line(smoke_run, tmp_p
     (tmp_path / "labels.json").write_text("[")
     with pytest.raises(RunError, match="damaged"):
         Classifier.open(tmp_path / "x.keras")
+
+
+def test_calibrated_probabilities_are_asked_for(measured, kcnn, digit_files):
+    run, result = measured
+    answers = []
+    for option in ([], ["--calibrated"]):
+        code, out, _ = kcnn("predict", run.path, digit_files, "--json", "--top", 10, *option)
+        assert code == 0
+        tops = [one["top"] for one in json.loads(out)["predictions"]]
+        answers.append([{row["label"]: row["probability"] for row in top} for top in tops])
+    for plain, calibrated in zip(*answers, strict=True):
+        powers = {label: value ** (1 / result.calibrated["temperature"]) for label, value in plain.items()}
+        total = sum(powers.values())
+        assert calibrated == pytest.approx({label: power / total for label, power in powers.items()}, abs=1e-4)

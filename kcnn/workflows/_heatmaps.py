@@ -1,0 +1,132 @@
+"""Pictures of maps over images."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kcnn.explain.maps import normalise, to_size
+from kcnn.run import atomic
+
+COLOURS = "inferno"  # from dark to light, so that it is read without seeing colours too
+SIDE = 256  # pixels, at least, of the shorter side of a picture
+COVER = 0.7  # of the image is hidden where a map is 1
+PANELS = 6  # beside each other on a contact sheet
+
+
+def heatmap(heat):
+    """Return a picture of a map (H, W) from 0 to 1."""
+    return Image.fromarray(_coloured(_enlarged_map(heat)))
+
+
+def overlay(pixels, heat):
+    """Return a picture of a map (H, W) from 0 to 1 over its image, uint8 (H, W, C).
+
+    The image loses its colour, so that all colour is the map's; the higher the map, the more it hides.
+    """
+    image = enlarged(pixels).convert("L").convert("RGB")
+    heat = _enlarged_map(heat)
+    cover = COVER * heat[..., None] ** 0.7
+    mixed = np.asarray(image) * (1 - cover) + _coloured(heat) * cover
+    return Image.fromarray(mixed.round().astype("uint8"))
+
+
+def enlarged(pixels):
+    """Return an image, uint8 (H, W, C), as a picture in which each pixel is a square that can be seen."""
+    height, width, channels = pixels.shape
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    times = _times(height, width)
+    return picture.resize((width * times, height * times), Image.Resampling.NEAREST)
+
+
+def draw_sheet(rows, path):
+    """Draw images beside their maps.
+
+    Args:
+        rows: `(pixels, explanations)`: uint8 (H, W, C), and an `Explanation` for each method.
+    """
+    methods = len(rows[0][1])
+    side_by_side = min(len(rows), max(1, PANELS // (methods + 1)))
+    down = math.ceil(len(rows) / side_by_side)
+    across = side_by_side * (methods + 1)
+    figure = Figure(figsize=(1.75 * across + 1, 2.05 * down + 0.2), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.08)
+    panels = figure.subplots(down, across, squeeze=False)
+    for axes in panels.flat:
+        axes.axis("off")
+    for place, (pixels, explanations) in enumerate(rows):
+        row, column = divmod(place, side_by_side)
+        first, *others = panels[row, column * (methods + 1) : (column + 1) * (methods + 1)]
+        one = explanations[0]
+        _show(first, enlarged(pixels), f"{_short('/'.join(Path(one.image).parts[-2:]))}\n{_answer(one)}")
+        for axes, explanation in zip(others, explanations, strict=True):
+            heat = normalise(np.load(explanation.array)[None])[0]
+            _show(axes, overlay(pixels, heat), explanation.method.replace("_", " "))
+    bar = ScalarMappable(cmap=COLOURS)
+    figure.colorbar(bar, ax=panels, shrink=0.9 / down**0.5, aspect=30, pad=0.01, ticks=(0, 0.5, 1)).set_label(
+        "share of the largest value", size=8
+    )
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def draw_curves(means, scores, path):
+    """Draw mean deletion and insertion curves.
+
+    Args:
+        means: Method to a pair of curves (2, steps + 1).
+        scores: Method to its areas.
+    """
+    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    for which, (axes, name, goal) in enumerate(
+        zip(figure.subplots(1, 2, sharey=True), ("deletion", "insertion"), ("lower", "higher"), strict=True)
+    ):
+        for method, pair in means.items():
+            plain = method == list(means)[-1]  # the random order, which the others have to beat
+            axes.plot(
+                np.linspace(0, 1, len(pair[which])),
+                pair[which],
+                color="black" if plain else None,
+                linestyle="--" if plain else "-",
+                label=f"{method.replace('_', ' ')}: {scores[method][name]:.3f}",
+            )
+        axes.set_title(f"{name}: {goal} is better")
+        axes.set_xlabel("share of the pixels that is " + ("black" if name == "deletion" else "sharp"))
+        axes.grid(alpha=0.3)
+        axes.legend(title="mean area", fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.axes[0].set_ylabel("probability of the class")
+    figure.axes[0].set_ylim(-0.02, 1.02)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _show(axes, picture, title):
+    axes.imshow(picture, cmap="gray" if picture.mode == "L" else None, vmin=0, vmax=255)
+    axes.set_title(title, size=8, parse_math=False)
+
+
+def _answer(one):
+    beside = "" if one.label == one.predicted else f" (says {_short(one.predicted, 12)})"
+    return f"{_short(one.label, 16)} {one.probability:.0%}{beside}"
+
+
+def _short(text, room=20):
+    return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-(room - room // 2) :]}"
+
+
+def _times(height, width):
+    return math.ceil(SIDE / min(height, width))
+
+
+def _enlarged_map(heat):
+    height, width = heat.shape
+    times = _times(height, width)
+    return to_size(heat[None], height * times, width * times)[0].clip(0, 1)
+
+
+def _coloured(heat):
+    return (colormaps[COLOURS](heat)[..., :3] * 255).round().astype("uint8")

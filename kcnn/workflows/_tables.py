@@ -1,0 +1,106 @@
+"""The files of an evaluation beside its page: pictures and tables in the report folder."""
+
+import csv
+import importlib.util
+
+import numpy as np
+
+from kcnn.errors import UsageError
+from kcnn.run import atomic
+
+MOST_NAMES = 100  # classes whose names fit beside a picture of the confusion matrix
+MOST_NUMBERS = 30  # classes whose shares fit into its cells
+
+
+def write_tables(run, result, probabilities, images, predictions):
+    """Write the tables and the picture of an `Evaluation` and return {kind: path}.
+
+    Args:
+        run: A `Run`.
+        result: An `Evaluation`.
+        probabilities: float32 (N, K).
+        images: The `Split` that was measured.
+        predictions: "csv" or "parquet".
+    """
+    files = {
+        kind: run.report / f"{kind}_{result.what}.{suffix}"
+        for kind, suffix in (
+            ("confusion", "png"),
+            ("classes", "csv"),
+            ("predictions", predictions),
+            ("evaluation", "json"),
+        )
+    }
+    draw_confusion(result.confusion, result.class_names, files["confusion"])
+    _write_csv(files["classes"], list(result.classes[0]), (row.values() for row in result.classes))
+    columns = _predictions(probabilities, images, result.class_names)
+    if predictions == "parquet":
+        _write_parquet(files["predictions"], columns, probabilities, result.class_names)
+    else:
+        _write_csv(files["predictions"], list(columns), zip(*columns.values(), strict=True))
+    return files
+
+
+def check_predictions(form):
+    """Raise `UsageError` where predictions cannot be written in that form."""
+    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("Parquet files need pyarrow: pip install 'kcnn[data]'. Or leave --predictions out for CSV.")
+
+
+def draw_confusion(confusion, class_names, path):
+    """Draw the confusion matrix: colour and number are the share of a true class, in per cent."""
+    from matplotlib.figure import Figure
+
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    size = min(max(4.5, 0.55 * len(class_names) + 1.5), 30)
+    figure = Figure(figsize=(size, size * 0.9), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(class_names) <= MOST_NAMES:
+        ticks = range(len(class_names))
+        axes.set_xticks(ticks, class_names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(ticks, class_names, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if len(class_names) <= MOST_NUMBERS:
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            share = shares[row, column]
+            text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
+            axes.text(column, row, text, ha="center", va="center", size=8, color="white" if share > 0.5 else "black")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _predictions(probabilities, images, class_names):
+    """Return the columns of the table of all images: image, label, predicted, right, confidence, label_probability."""
+    guesses = probabilities.argmax(axis=1)
+    rows = np.arange(len(guesses))
+    return {
+        "image": images.names,
+        "label": [class_names[k] for k in images.labels],
+        "predicted": [class_names[k] for k in guesses],
+        "right": (guesses == images.labels).tolist(),
+        "confidence": probabilities[rows, guesses].tolist(),
+        "label_probability": probabilities[rows, images.labels].tolist(),
+    }
+
+
+def _write_csv(path, header, rows):
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_parquet(path, columns, probabilities, class_names):
+    """Write the columns and one more, a list of the probabilities of all classes, whose names are in the metadata."""
+    import json
+
+    import pyarrow
+    import pyarrow.parquet
+
+    lists = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(probabilities.ravel()), probabilities.shape[1])
+    table = pyarrow.table({**columns, "probabilities": lists})
+    with atomic(path) as temporary:
+        pyarrow.parquet.write_table(table.replace_schema_metadata({"class_names": json.dumps(class_names)}), temporary)

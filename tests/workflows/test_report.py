@@ -1,0 +1,238 @@
+"""The page about a run: in itself, and in a real browser."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from copied_runs import copy_of
+
+from kcnn.workflows.evaluate import Evaluation, Mistake, evaluate, measure
+from kcnn.workflows.report import MOST_CELLS, MOST_ROWS, write_report
+
+VOID = {"meta", "link", "img", "br", "line", "polyline"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, and whether each is closed in its place."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(path.read_text())
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for found, attributes in self.elements if found == tag]
+
+
+def made(probabilities, labels, names, **values):
+    """Return an `Evaluation` of probabilities, without files and pictures."""
+    metrics, rows, confusion = measure(probabilities, labels, names)
+    given = {
+        "what": "test",
+        "asked": [],
+        "reliability": [{"low": 0.0, "high": 1.0, "count": len(labels), "confidence": 0.5, "accuracy": 0.5}],
+        "calibrated": {"reason": "none was asked for."},
+        "mistakes": [],
+        "properties": {},
+        "corruptions": None,
+        "right": probabilities.argmax(axis=1) == labels,
+        "fingerprint": "0",
+        "files": {},
+    }
+    return Evaluation(class_names=names, metrics=metrics, classes=rows, confusion=confusion, **given | values)
+
+
+def test_fit_leaves_a_page_without_test_images(smoke_run, tmp_path):
+    assert (smoke_run.report / "index.html").is_file()
+    smoke_run = copy_of(smoke_run, tmp_path)  # another test may have evaluated it
+    page = Page(write_report(smoke_run))
+    assert "Not measured on test images yet" in page.text
+    assert "kcnn fit smoke" in page.text
+    assert f"kcnn evaluate {smoke_run.path}" in page.text
+    assert [svg["aria-label"].split(" over")[0] for svg in page.all("svg") if "aria-label" in svg] == [
+        "Loss",
+        "Accuracy",
+        "Learning rate",
+    ]
+
+
+def test_the_page_holds_everything_and_loads_nothing(measured):
+    run, result = measured
+    page = Page(result.files["report"])
+    for section in ("Metrics", "Training", "Classes", "Confusion matrix", "Most confident mistakes", "Calibration"):
+        assert section in page.text
+    assert "norm_momentum = 0.9" in page.text  # of the recipe
+    assert run.read_json(run.environment)["data"]["fingerprint"] in page.text
+    assert f"{result.metrics['accuracy']:.2%}" in page.text
+    assert f"kcnn evaluate {run.path} --corrupt" in page.text
+    pictures = page.all("img")
+    assert len(pictures) == 2 * len(result.mistakes) > 0
+    assert all(picture["src"].startswith("data:image/png;base64,") for picture in pictures)
+    for one, picture, heatmap in zip(result.mistakes, pictures[::2], pictures[1::2], strict=True):
+        assert picture["alt"] == f"{one.image}: {one.true}, taken for {one.predicted}"
+        assert heatmap["alt"] == f"What speaks for {one.predicted} in {one.image}, after Grad-CAM"
+    assert not page.all("script")
+    addresses = [
+        value for _, attributes in page.elements for key, value in attributes.items() if key in ("src", "href")
+    ]
+    assert all(address.startswith("data:") for address in addresses)
+    assert "url(" not in result.files["report"].read_text()
+    assert all("aria-label" in svg or svg.get("aria-hidden") for svg in page.all("svg"))
+
+
+def test_names_are_text_and_never_markup(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    evil = "<script>alert(1)</script>"
+    pixels = np.zeros((8, 8, 3), "uint8")
+    mistakes = [Mistake(evil, evil, 'b"', 0.9, 0.1, pixels)]
+    page = Page(write_report(run, made(np.eye(2), np.array([1, 0]), [evil, 'b"'], mistakes=mistakes)))
+    assert not page.all("script")
+    assert evil in page.text
+    assert page.all("img")[0]["alt"] == f'{evil}: {evil}, taken for b"'
+
+
+def test_a_run_that_lost_files_still_has_a_page(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    for path in (run.history, run.metrics, run.environment):
+        path.unlink()
+    page = Page(write_report(run, made(np.eye(2), np.array([0, 1]), ["a", "b"])))
+    assert "100.00%" in page.text
+    assert "There are none." in page.text  # mistakes
+
+
+def test_a_heatmap_stands_beside_its_mistake(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    mistakes = [Mistake(name, "a", "b", 0.9, 0.1, np.zeros((8, 8, 1), "uint8")) for name in ("one", "two")]
+    result = made(np.eye(2), np.array([1, 0]), ["a", "b"], mistakes=mistakes)
+    page = Page(write_report(run, result, {"two": np.full((8, 8, 3), 200, "uint8")}))
+    assert [picture["alt"] for picture in page.all("img")] == [
+        "one: a, taken for b",
+        "two: a, taken for b",
+        "What speaks for b in two, after Grad-CAM",
+    ]
+
+
+def test_a_thousand_classes_stay_readable(smoke_run, tmp_path):
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 990, 3000)  # ten classes have no image
+    probabilities = draw.dirichlet(np.ones(1000), 3000).astype("float32")
+    probabilities[np.arange(2000), labels[:2000]] += 1
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    path = write_report(copy_of(smoke_run, tmp_path), made(probabilities, labels, [f"class {k}" for k in range(1000)]))
+    page = Page(path)
+    assert len([cell for cell in page.all("td") if "data-says" in cell]) == MOST_CELLS**2
+    assert f"The {MOST_ROWS} classes of 1,000 with the lowest F1" in page.text
+    assert path.stat().st_size < 2**20
+    assert "nan" not in page.text.lower()
+
+
+def test_other_data_gets_a_page_of_its_own(measured, tmp_path, digit_files):
+    run, _ = measured
+    before = (run.report / "index.html").read_text()
+    for file in digit_files.glob("*.png"):
+        target = tmp_path / "more" / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    result = evaluate(run, data_path=str(tmp_path / "more"))
+    assert result.files["report"].name == "test_more.html"
+    assert f"kcnn evaluate {run.path} --data {tmp_path}/more" in result.files["report"].read_text()
+    assert (run.report / "index.html").read_text() == before
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield found
+    found.quit()
+
+
+def opened(browser, page, width, dark=False):
+    """Open a page from disk on a screen of so many pixels."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.get(page.resolve().as_uri())
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_browser_shows_every_picture_within_the_screen(browser, measured, width):
+    page = measured[1].files["report"]
+    opened(browser, page, width)
+    broken = "return [...document.images].filter(one => !one.complete || !one.naturalWidth).length"
+    assert browser.execute_script("return document.images.length") == 2 * len(measured[1].mistakes)
+    assert browser.execute_script(broken) == 0
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    charts = "return [...document.querySelectorAll('.chart > svg')].map(one => one.getBoundingClientRect().height)"
+    heights = browser.execute_script(charts)
+    assert len(heights) == 5  # three curves, reliability, corruptions
+    assert min(heights) > 100
+    assert browser.get_log("browser") == []
+    asked = re.findall(r'"url":"([a-z]+):', " ".join(entry["message"] for entry in browser.get_log("performance")))
+    assert set(asked) <= {"file", "data"}
+
+
+def test_the_colours_follow_the_reader_and_can_be_read(browser, measured):
+    script = """
+        const numbers = text => text.match(/[0-9.]+/g).map(Number);
+        const colours = one => [getComputedStyle(one).color, getComputedStyle(one).backgroundColor].map(numbers);
+        return [...document.querySelectorAll('body, .soft, .matrix tbody td')].map(colours)"""
+    pages = []
+    for dark in (False, True):
+        opened(browser, measured[1].files["report"], 1200, dark)
+        (_, page), *others = browser.execute_script(script)
+        pages.append(sum(page))
+        assert len(others) > 100
+        for ink, ground in others:
+            cover = ground[3] if len(ground) == 4 else 1
+            ground = np.multiply(ground[:3], cover) + np.multiply(page, 1 - cover)
+            assert contrast(ground, ink) > 4.5, (ink, ground)  # WCAG 2.1, level AA
+    assert pages[0] > 700 > 100 > pages[1]
+
+
+def contrast(one, other):
+    """The contrast ratio of two sRGB colours, after WCAG 2.1."""
+    lights = []
+    for colour in (one, other):
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05)
+    return max(lights) / min(lights)
+
+
+def test_a_cell_under_the_pointer_tells_its_numbers(browser, measured):
+    from selenium.webdriver import ActionChains
+
+    opened(browser, measured[1].files["report"], 1200)
+    cell = browser.find_element("css selector", ".matrix td.same")
+    says = "return getComputedStyle(document.querySelector('.matrix td.same'), '::after').content"
+    assert browser.execute_script(says) == "none"
+    ActionChains(browser).scroll_to_element(cell).move_to_element(cell).perform()
+    count, support = measured[1].confusion[0, 0], measured[1].classes[0]["support"]
+    assert browser.execute_script(says).startswith(f'"{count} of {support} 0 (')
