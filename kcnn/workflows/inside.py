@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kcnn.anatomy.graph import calls
 from kcnn.data.decode import decode
 from kcnn.errors import UsageError
 from kcnn.explain.maximise import maximise
@@ -36,15 +37,15 @@ def draw_kernels(classifier, path):
 
 
 def first_kernels(model):
-    """Return the name and the kernels (h, w, channels, filters) of the first convolution of a model.
+    """Return the name and the kernels (h, w, channels, filters) of the first convolution, within models too.
 
     Raises:
         UsageError: It has none.
     """
-    for layer in model._flatten_layers():
-        kernel = getattr(layer, "kernel", None)
+    for call in calls(model):
+        kernel = getattr(call.layer, "kernel", None)
         if kernel is not None and len(kernel.shape) == 4 and kernel.shape[0] * kernel.shape[1] > 1:
-            return layer.name, np.asarray(layer.get_weights()[0])
+            return call.name, np.asarray(call.layer.get_weights()[0])
     raise UsageError(f"The model {model.name!r} has no convolution whose kernels could be drawn.")
 
 

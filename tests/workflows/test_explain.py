@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from keras import layers
 from planted import TRAIN, UNSEEN, plant, points_at
 
 from kcnn import recipe
@@ -17,6 +18,7 @@ from kcnn.initial import initialize
 from kcnn.registry import METHODS
 from kcnn.workflows.explain import RANDOM, explain
 from kcnn.workflows.fit import fit
+from kcnn.workflows.inside import first_kernels
 
 SETTINGS = ("epochs=8", "batch_size=32", "augment=[]", "data.validation=0.0", "data.test=0.0")
 MODEL = ("model.width=16", "model.depth=2", "model.units=32", "model.dropout=0.0", "model.block_dropout=0.0")
@@ -164,3 +166,14 @@ def test_looking_inside_draws_pictures(smoke_run, digit_files, tmp_path, kcnn, m
         picture = document[part]["picture"]
         assert picture.startswith("explanations/smoke/")
         assert min(peek(picture)[:2]) > 64
+
+
+def test_the_first_kernels_are_those_that_lie_on_the_image():
+    image = keras.Input((16, 16, 3))
+    inner = keras.Sequential(
+        [keras.Input((16, 16, 3)), layers.Conv2D(5, 3, name="first"), layers.Conv2D(6, 3)], name="inner"
+    )
+    x = layers.Flatten()(layers.Conv2D(7, 3)(inner(layers.Conv2D(3, 1)(image))))
+    name, kernels = first_kernels(keras.Model(image, layers.Dense(2)(x)))
+    assert name == "inner/first"
+    assert kernels.shape == (3, 3, 3, 5)
