@@ -16,7 +16,7 @@ from kcnn.workflows.fit import fit, resume
 
 IMAGES = 5  # of each class
 FINETUNE = ("finetune.freeze=features", "finetune.unfreeze_epoch=8", "finetune.unfreeze_factor=0.5")
-MARGIN = 0.1  # of the accuracy on some 700 test images; about twice as much was measured
+MARGIN = 0.1  # of the accuracy on some 700 test images
 
 
 @pytest.fixture(scope="module")
