@@ -87,10 +87,13 @@ def load_model(path):
         first = str(error).strip().partition("\n")[0]
         raise RunError(f"Keras cannot load {path}: {first}") from error
     shape = getattr(model, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or len(model.output_shape) != 2:
+    outputs = getattr(model, "output_shape", None)
+    images = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    classes = outputs[1] if isinstance(outputs, tuple) and len(outputs) == 2 else None
+    if not images or not isinstance(classes, int) or classes < 2:
         raise RunError(
-            f"{path} is no image classifier: expected an input of (height, width, channels) and one number a class. "
-            f"Received: input {shape}, output {getattr(model, 'output_shape', None)}"
+            f"{path} is no image classifier: expected an input of (height, width, channels) and one number for each of "
+            f"at least two classes. Received: input {shape}, output {outputs}"
         )
     return model
 

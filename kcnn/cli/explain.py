@@ -149,6 +149,7 @@ def _document(found):
 def _show(found):
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     read = [one for one in found.explanations if not one.error]
     if not read:
@@ -157,7 +158,9 @@ def _show(found):
     table.columns[0].overflow = "fold"
     table.columns[2].justify = "right"
     for one in {one.image: one for one in read}.values():
-        table.add_row(one.image, one.label, f"{one.probability:.1%}", one.predicted)
+        # Names may hold what rich takes for markup.
+        image, label, predicted = map(Text, (one.image, one.label, one.predicted))
+        table.add_row(image, label, f"{one.probability:.1%}", predicted)
     Console().print(table)
     if found.scores:
         scores = Table("method", "deletion", "insertion")

@@ -49,10 +49,11 @@ def _show_all(models):
         top1, where = ("", "") if best is None else (f"{best['top1']:.4g}", _where(best))
         if best:
             sources[best["source"]["name"]] = best["source"]["url"]
-        weights = ", pretrained" if model.get("pretrained") else ""
+        mark = "*" if model.get("pretrained") else " "
         numbers = f"{_count(model, 'parameters'):>10} {_count(model, 'macs'):>6} {_input(model):>12}"
-        click.echo(f"  {model['name']:18} {numbers}  {top1:>5}  {where}{weights}".rstrip())
-    click.echo("\nTop-1 in per cent, as published for one network; docs/architectures.md compares.")
+        click.echo(f"{mark} {model['name']:18} {numbers}  {top1:>5}  {where}".rstrip())
+    click.echo('\n* can start from published weights: weights = "imagenet" in [model].')
+    click.echo("Top-1 in per cent, as published for one network; docs/architectures.md compares.")
     for source, url in sources.items():
         click.echo(f"  {source}: {url}")
     click.echo("All about one, with its options: kcnn models NAME. Its layers: kcnn describe NAME.")

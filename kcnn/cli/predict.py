@@ -59,11 +59,13 @@ def _show_csv(predictions):
 def _show_table(predictions):
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("image", "label", "probability", "then")
     table.columns[0].overflow = "fold"
     table.columns[2].justify = "right"
     for one in predictions:
         (label, probability), *others = one.top
-        table.add_row(one.image, label, f"{probability:.1%}", ", ".join(f"{name} {p:.1%}" for name, p in others))
+        then = ", ".join(f"{name} {p:.1%}" for name, p in others)
+        table.add_row(Text(one.image), Text(label), f"{probability:.1%}", Text(then))  # names may look like markup
     Console().print(table)

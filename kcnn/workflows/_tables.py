@@ -10,6 +10,7 @@ from kcnn.run import atomic
 
 MOST_NAMES = 100  # classes whose names fit beside a picture of the confusion matrix
 MOST_NUMBERS = 30  # classes whose shares fit into its cells
+LONGEST_NAME = 24  # characters that fit beside it
 
 
 def write_tables(run, result, probabilities, images, predictions):
@@ -34,6 +35,8 @@ def write_tables(run, result, probabilities, images, predictions):
     draw_confusion(result.confusion, result.class_names, files["confusion"])
     _write_csv(files["classes"], list(result.classes[0]), (row.values() for row in result.classes))
     columns = _predictions(probabilities, images, result.class_names)
+    for other in {"csv", "parquet"} - {predictions}:  # of an earlier evaluation, which this one replaces
+        files["predictions"].with_suffix(f".{other}").unlink(missing_ok=True)
     if predictions == "parquet":
         _write_parquet(files["predictions"], columns, probabilities, result.class_names)
     else:
@@ -58,8 +61,9 @@ def draw_confusion(confusion, class_names, path):
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(class_names) <= MOST_NAMES:
         ticks = range(len(class_names))
-        axes.set_xticks(ticks, class_names, rotation=45, ha="right", parse_math=False)
-        axes.set_yticks(ticks, class_names, parse_math=False)
+        names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in class_names]
+        axes.set_xticks(ticks, names, rotation=45, ha="right", parse_math=False)
+        axes.set_yticks(ticks, names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if len(class_names) <= MOST_NUMBERS:

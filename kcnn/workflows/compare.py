@@ -3,9 +3,10 @@
 import itertools
 from dataclasses import dataclass
 
+from kcnn import recipe as recipes
 from kcnn.errors import UsageError
 from kcnn.metrics.comparison import holm, mcnemar
-from kcnn.workflows.evaluate import evaluate
+from kcnn.workflows.evaluate import evaluate, load_images
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,28 @@ def compare(runs, *, progress=None, **options):
     Raises:
         UsageError: They were not measured on the same images with the same labels.
     """
+    named = dict(zip(_names(runs), runs, strict=True))
+    _check_images(named, options.get("data_path"), options.get("split", "test"), progress)
     found = []
-    for name, run in zip(_names(runs), runs, strict=True):
+    for name, run in named.items():
         told = progress and (lambda done, total, what, name=name: progress(done, total, f"{name}: {what}"))
-        result = evaluate(run, progress=told, **options)
-        found.append((name, result))
-        if result.fingerprint != found[0][1].fingerprint:
-            counts = f"{found[0][1].metrics['count']:,} and {result.metrics['count']:,} images"
+        found.append((name, evaluate(run, progress=told, **options)))
+    return found, _pairs(found)
+
+
+def _check_images(named, data_path, split, progress):
+    """Raise `UsageError` where the runs' images differ, before any page of theirs is written anew."""
+    first = None
+    for name, run in named.items():
+        dataset = load_images(recipes.load(run.recipe), run.read_json(run.labels), data_path, split, progress)
+        count = len(getattr(dataset, split))
+        first = first or (name, dataset.fingerprint, count)
+        if dataset.fingerprint != first[1]:
             raise UsageError(
                 "Runs can be compared only on the same images with the same labels. "
-                f"Those of {found[0][0]} and {name} differ ({counts}). Name one set with --data PATH."
+                f"Those of {first[0]} and {name} differ ({first[2]:,} and {count:,} images). "
+                "Name one set with --data PATH."
             )
-    return found, _pairs(found)
 
 
 def _pairs(found):

@@ -125,22 +125,8 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     check_predictions(predictions)
     recipe = recipes.load(run.recipe)
     classifier = Classifier.open(run.path)
-    config = recipe.data
-    if data_path:
-        # Nothing is held out: of other data that has no splits, every image was unseen.
-        config = config.model_copy(update={"name": "folder", "path": data_path, "test": 0.0, "validation": 0.0})
-    dataset = data.load(
-        config,
-        recipe.seed,
-        splits=(split,),
-        class_names=classifier.class_names,
-        undivided=bool(data_path),
-        sizes=True,
-        progress=progress,
-    )
+    dataset = load_images(recipe, classifier.class_names, data_path, split, progress)
     images = getattr(dataset, split)
-    if images is None:
-        raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
     probabilities, brightness = answers(classifier, images, progress)
     # Who names other data may not have the run's own, so that nothing is fitted then.
     temperature, reason = known_temperature(run) if data_path else calibrate(run, recipe, classifier, progress)
@@ -170,6 +156,26 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     if what == "test":
         run.update_metrics(metrics)
     return result
+
+
+def load_images(recipe, class_names, data_path=None, split="test", progress=None):
+    """Return the `Dataset` of the images that a run is measured on; arguments and errors as of `evaluate`."""
+    config = recipe.data
+    if data_path:
+        # Nothing is held out: of other data that has no splits, every image was unseen.
+        config = config.model_copy(update={"name": "folder", "path": data_path, "test": 0.0, "validation": 0.0})
+    dataset = data.load(
+        config,
+        recipe.seed,
+        splits=(split,),
+        class_names=class_names,
+        undivided=bool(data_path),
+        sizes=True,
+        progress=progress,
+    )
+    if getattr(dataset, split) is None:
+        raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
+    return dataset
 
 
 def _asked(data_path, split, corruptions):

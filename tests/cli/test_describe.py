@@ -104,7 +104,7 @@ def test_models_fit_into_a_terminal_and_name_their_sources(kcnn):
     lines = out.splitlines()
     assert max(map(len, lines)) <= 90
     for name in MODELS.names():
-        assert sum(line.split()[:1] == [name] for line in lines) == 1
+        assert sum(line.removeprefix("* ").split()[:1] == [name] for line in lines) == 1
     assert any(line.split() == ["resnet18", "11.7M", "1.81G", "224x224x3", "69.76", "torchvision"] for line in lines)
 
 

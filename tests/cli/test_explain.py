@@ -1,5 +1,7 @@
 """kcnn explain as a user meets it."""
 
+import shutil
+
 import pytest
 
 
@@ -40,3 +42,14 @@ def test_what_was_written_is_told(kcnn, smoke_run, digit_files, tmp_path):
     assert "random order" in out
     assert f"such as {tmp_path}/out/" in out
     assert (tmp_path / "out" / "sheet.grad_cam.png").exists()
+
+
+@pytest.mark.parametrize("verb", ["explain", "predict"])
+def test_a_name_that_looks_like_markup_is_a_name(verb, kcnn, smoke_run, digit_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = tmp_path / "[bold]" / "x[" / "x]"
+    image.mkdir(parents=True)
+    image = shutil.copy(next(digit_files.glob("3_*.png")), image / "3.png")
+    code, out, _ = kcnn(verb, smoke_run.path, image.relative_to(tmp_path))
+    assert code == 0
+    assert "[bold]/x[/x]" in out

@@ -50,6 +50,7 @@ def test_three_runs_make_three_pairs_and_a_copy_is_no_better(runs, kcnn):
 def test_other_images_are_refused(runs):
     with pytest.raises(UsageError, match=r"same images .* smoke and short differ .*--data PATH"):
         compare(runs[:2], split="validation")
+    assert not list(runs[0].report.glob("*validation*"))  # and nothing was measured for it
 
 
 def test_a_run_named_twice_is_a_mistake(runs, kcnn):
