@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,12 +30,11 @@ class Saved(Weights):
         self.source = str(path)
         try:
             self.digest = _sha256(self.path)
-            config = self._config()
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            self.mean, self.std = _normalisation(self._config())
+        except (OSError, ValueError, TypeError, AttributeError, LookupError, zipfile.BadZipFile) as error:
             raise WeightsError(
                 f"Cannot read weights from {path}: {getattr(error, 'strerror', None) or error}."
             ) from error
-        self.mean, self.std = _normalisation(config)
         labels = self.path.parent / "labels.json"
         if labels.is_file():
             self.class_names = Run(self.path.parent).read_json(labels)
@@ -52,11 +52,10 @@ class Saved(Weights):
             if self.path.suffix == ".keras":
                 with zipfile.ZipFile(self.path) as file:
                     content = io.BytesIO(file.read("model.weights.h5"))
-            file = h5py.File(content, "r")
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            with h5py.File(content, "r") as file:
+                yield _by_name(file)  # of a damaged file some numbers cannot be read, which only their reader notices
+        except (OSError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
             raise WeightsError(f"{self.source} holds no weights as Keras 3 saves them: {error}") from error
-        with file:
-            yield _by_name(file)
 
 
 def _by_name(file):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 
 import h5py
 import keras
@@ -140,3 +141,30 @@ def test_numbers_of_another_file_are_not_read(tmp_path, saved):
         group["0"] = h5py.ExternalLink(str(saved[0] / "model.weights.h5"), "layers/conv2d_1/vars/0")
     with pytest.raises(RecipeError, match=r"0 of \d+ weights"):
         Saved(path).load_into(network(), list("abc"))
+
+
+@pytest.mark.parametrize("config", ["[]", "3", '{"config": {"layers": 1}}', '{"config": {"layers": ["x"]}}'])
+def test_a_config_of_another_form_is_one_line(config, saved, tmp_path):
+    with zipfile.ZipFile(saved[0] / "model.keras") as file:
+        numbers = file.read("model.weights.h5")
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as file:
+        file.writestr("config.json", config)
+        file.writestr("model.weights.h5", numbers)
+    with pytest.raises(WeightsError, match=r"Cannot read weights from .*model.keras"):
+        Saved(tmp_path / "model.keras")
+
+
+def test_damaged_bytes_are_one_line(saved, tmp_path):
+    """Some damage goes unnoticed, as HDF5 has no sums to check; what is noticed must be told."""
+    content = (saved[0] / "model.weights.h5").read_bytes()
+    path, model, random = tmp_path / "model.weights.h5", network(), np.random.default_rng(0)
+    told = 0
+    for _ in range(60):
+        damaged = np.frombuffer(content, "uint8").copy()
+        damaged[random.integers(0, 20_000, 3)] = random.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        try:
+            Saved(path).load_into(model, list("abc"))
+        except (WeightsError, RecipeError):
+            told += 1
+    assert told
