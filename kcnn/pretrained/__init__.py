@@ -5,6 +5,7 @@ from pathlib import Path
 from kcnn.errors import RunError
 from kcnn.pretrained.imagenet import IMAGENET, Published
 from kcnn.pretrained.saved import Saved
+from kcnn.registry import did_you_mean
 from kcnn.run import Run
 
 
@@ -46,4 +47,4 @@ def _path(name):
     try:
         return Run.open(path).model
     except RunError as error:
-        raise RunError(f"model.weights: {error}") from error
+        raise RunError(f"model.weights: {error}{did_you_mean(name, [IMAGENET])}") from error

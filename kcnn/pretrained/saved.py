@@ -85,7 +85,8 @@ def _numbers(group, key):
 def _normalisation(config):
     """Return mean and std of the layer `normalise` that every network of kcnn has, or None twice."""
     for layer in config.get("config", {}).get("layers", ()):
-        if layer.get("class_name") == "Rescaling" and layer["config"].get("name") == "normalise":
+        ours = layer.get("class_name") == "Rescaling" and layer["config"].get("name") == "normalise"
+        if ours and isinstance(layer["config"]["scale"], list):
             # Twelve digits, so that what was 0.4914 is 0.4914 again.
             std = [1 / (255 * scale) for scale in layer["config"]["scale"]]
             mean = [-offset * each for offset, each in zip(layer["config"]["offset"], std, strict=True)]

@@ -124,6 +124,8 @@ def test_files_that_are_none_are_told(tmp_path, saved):
     for name in ("missing.keras", "missing.weights.h5"):
         with pytest.raises(RunError, match="there is no file"):
             pretrained.find(loaded(f"model.weights={tmp_path / name}"))
+    with pytest.raises(RunError, match="Did you mean 'imagenet'"):
+        pretrained.find(loaded("model.weights=imagnet"))
     with pytest.raises(RunError, match="is not a run"):
         pretrained.find(loaded(f"model.weights={tmp_path / 'run'}"))
 
