@@ -71,17 +71,27 @@ def test_maps_are_about_what_was_learned(name, shortcut):
     assert np.mean(randomised) <= 0.5
 
 
-def test_every_backend_draws_the_same_maps(smoke_run, digit_files, other_backends, child, tmp_path):
+# Of two values under a maximum pooling that are equal but for rounding, each framework takes another one; where it lies
+# shows only in maps of pixels.
+BY_PIXEL = ("smooth_grad", "integrated_gradients")
+
+
+@pytest.mark.parametrize("network", ["smoke", "shortcut"])
+def test_every_backend_draws_the_same_maps(network, request, digit_files, other_backends, child, tmp_path):
     """Compared with the next backend; in a suite that runs on each, all are compared with each other."""
     if not other_backends:
         pytest.skip("one backend is installed")
     order = ["jax", "tensorflow", "torch"]
     own = order.index(keras.config.backend())
     other = min(other_backends, key=lambda name: (order.index(name) - own) % len(order))
-    files = sorted(map(str, digit_files.glob("*.png")))[:3]
-    found = explain(Classifier.open(smoke_run.path), files, tmp_path / "own", methods=METHODS.names())
+    if network == "smoke":
+        run, files = request.getfixturevalue("smoke_run"), digit_files.glob("*.png")
+    else:
+        run, files = request.getfixturevalue("shortcut")
+    files = sorted(map(str, files))[:3]
+    found = explain(Classifier.open(run.path), files, tmp_path / "own", methods=METHODS.names())
     result = child(
-        *("explain", smoke_run.path, *files, "--method", "all", "--out", tmp_path / "other", "--json"),
+        *("explain", run.path, *files, "--method", "all", "--out", tmp_path / "other", "--json"),
         backend_name=other,
     )
     assert result.returncode == 0, result.stderr
@@ -90,7 +100,8 @@ def test_every_backend_draws_the_same_maps(smoke_run, digit_files, other_backend
     for one, answer in zip(found.explanations, answers, strict=True):
         assert (one.image, one.method, one.label) == (answer["image"], answer["method"], answer["label"])
         mine, theirs = (normalise(np.load(path)[None]) for path in (one.array, answer["array"]))
-        np.testing.assert_allclose(mine, theirs, atol=1e-4, err_msg=f"{one.method} of {one.image}")
+        limit = 1e-3 if network == "shortcut" and one.method in BY_PIXEL else 1e-4
+        np.testing.assert_allclose(mine, theirs, atol=limit, err_msg=f"{one.method} of {one.image}")
 
 
 def test_files_are_written_for_each_image(smoke_run, digit_files, tmp_path, kcnn):
