@@ -84,13 +84,14 @@ def adopt(
 def _graph(application, size, num_classes):
     """Return the network as keras.applications builds it, without memory for its weights.
 
-    It is one for three channels, which some of its preprocessing takes for granted; no config of a layer says how many
-    channels it is given.
+    It is one for three channels, which some of its preprocessing takes for granted, and for at least 32 pixels, which
+    its own stem needs; no config of a layer says what it is given.
     """
+    size = [max(each, 32) for each in size]
     with shapes_only():
         return application(
             weights=None,
-            input_tensor=keras.Input((*size, 3)),  # as `input_shape` it must be at least 32
+            input_shape=(*size, 3),
             classes=num_classes,
             classifier_activation=None,
         )

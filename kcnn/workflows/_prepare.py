@@ -1,5 +1,7 @@
 """What every training starts from: a recipe with all that its weights decide, its data, those weights."""
 
+import numpy as np
+
 from kcnn import data, pretrained
 
 
@@ -21,14 +23,24 @@ def prepare(recipe, *, progress=None, say=lambda message: None, missing_weights=
     if not missing_weights or pretrained.is_there(recipe):
         weights = pretrained.find(recipe)
     if weights:
-        if recipe.data.mean is None:
-            say(_normalisation(weights))
+        own = recipe.data.mean, recipe.data.std
         recipe = weights.settle(recipe)
+        if own[0] is None:
+            say(_normalisation(weights))
+        elif weights.mean is not None and not np.allclose(own, (weights.mean, weights.std)):
+            say(
+                f"Pixels are normalised by the recipe's own mean and standard deviation. {weights.source} was trained "
+                f"with {_numbers(weights)}, and may be of little use with others."
+            )
     return recipe, data.load(recipe.data, recipe.seed, progress=progress), weights
 
 
 def _normalisation(weights):
     if weights.mean is None:
         return f"How {weights.source} wants its pixels normalised is not known: as those of the training images are."
+    return f"Pixels are normalised as {weights.source} knows them: {_numbers(weights)}."
+
+
+def _numbers(weights):
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (weights.mean, weights.std))
-    return f"Pixels are normalised as {weights.source} knows them: mean {mean}; standard deviation {std}."
+    return f"mean {mean}; standard deviation {std}"

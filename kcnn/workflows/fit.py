@@ -124,9 +124,6 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
     training = assemble(recipe, dataset, None if resumed else weights)
     if training.loaded:
         say(str(training.loaded))
-    if training.stage.frozen:
-        frozen = training.stage.frozen
-        say(f"{len(frozen)} layers with weights are frozen, the last of them {frozen[-1].name}.")
     run.write_json(run.labels, dataset.class_names)
     if dataset.skipped:
         skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
@@ -136,6 +133,9 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
     step = resumed.step if resumed else 0
     stopped = resumed is not None and resumed.state["stopped"]
     training.enter(training.stage_of((step - 1 if stopped else step) // steps))
+    frozen = training.stage.frozen
+    if frozen:
+        say(f"{len(frozen)} layers with weights are frozen, the last of them {frozen[-1].name}.")
     with noted_interrupts(say) as interrupted:
         saving = SaveCheckpoints(
             run.checkpoints,

@@ -26,6 +26,8 @@ from kcnn.registry import MODELS
         ("efficientnet_b0", 32, 2),
         ("efficientnet_v2_b0", 32, 2),
         ("efficientnet_v2_b0", 128, 4),
+        ("convnext_tiny", 16, 1),
+        ("convnext_tiny", 28, 1),
         ("convnext_tiny", 32, 2),
         ("convnext_tiny", 128, 4),
     ],

@@ -8,9 +8,10 @@ import pytest
 from few import FEW, FIRST, OTHERS, write
 from resumable import At, Killed, assert_same, kill, loaded, weights
 
-from kcnn import recipe
+from kcnn import checkpoint, recipe
 from kcnn.errors import UsageError
 from kcnn.run import Run
+from kcnn.workflows._prepare import prepare
 from kcnn.workflows.evaluate import evaluate
 from kcnn.workflows.fit import fit, resume
 
@@ -84,8 +85,10 @@ def stopped(tmp_path, base, at, *settings):
 def test_it_goes_on_exactly_and_without_the_file_of_weights(tmp_path, base, whole_finetuning, at, seconds):
     run, file = stopped(tmp_path, base, at, f"run.checkpoint_seconds={seconds}")
     file.unlink()
-    resume(run)
+    step, said = checkpoint.latest(run.checkpoints).step, []
+    resume(run, say=said.append)
     assert_same(run, whole_finetuning)
+    assert any("are frozen" in each for each in said) == (step < 2 * STEPS)
 
 
 def test_the_stages_made_a_difference(base, whole_finetuning, tmp_path):
@@ -111,3 +114,27 @@ def test_a_run_that_is_not_there_is_one_line(kcnn):
     assert (code, out) == (2, "")
     assert err.splitlines()[-1].startswith("Error: model.weights: saved_models/none is not a run")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ((), "Pixels are normalised as "),
+        (
+            ("data.mean=[0.5]", "data.std=[0.1]"),
+            "Pixels are normalised by the recipe's own mean and standard deviation. ",
+        ),
+    ],
+)
+def test_how_pixels_are_normalised_is_told(base, settings, told):
+    said = []
+    prepare(loaded(f"model.weights={base.path}", *settings), say=said.append)
+    assert len(said) == 1
+    assert said[0].startswith(told)
+
+
+def test_the_same_numbers_need_no_word(base):
+    known, said = recipe.load(base.recipe).data, []
+    same = (f"data.mean={list(known.mean)}", f"data.std={list(known.std)}")
+    prepare(loaded(f"model.weights={base.path}", *same), say=said.append)
+    assert not said
