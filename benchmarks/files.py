@@ -23,7 +23,7 @@ from kcnn.data import load, loading
 from kcnn.data.fingerprint import fingerprint
 from kcnn.data.folder import folder
 from kcnn.data.leaks import find_copies
-from kcnn.recipe import DataConfig
+from kcnn.schema import DataConfig
 
 COUNTS = (1_000, 10_000, 100_000)
 DECODED = 100_000  # the most files that are decoded

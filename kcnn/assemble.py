@@ -24,8 +24,8 @@ from kcnn.layers.dropout import PositionalDropout
 from kcnn.layers.faster import faster
 from kcnn.optim.schedules import LearningRateTable
 from kcnn.pretrained.weights import Loaded
-from kcnn.recipe import Recipe
 from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
+from kcnn.schema import Recipe
 
 
 @dataclass(frozen=True)

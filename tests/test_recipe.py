@@ -7,6 +7,7 @@ import pytest
 from kcnn import recipe
 from kcnn.errors import RecipeError
 from kcnn.registry import MODELS, OPTIMIZERS, SCHEDULES
+from kcnn.schema import json_schema
 
 OF_FOLDERS = ("folder", "finetune_resnet50", "finetune_efficientnet")
 
@@ -162,7 +163,7 @@ def test_what_is_not_toml_says_so(tmp_path, content):
 def test_the_schema_describes_every_recipe():
     import jsonschema
 
-    schema = json.loads(json.dumps(recipe.schema()))
+    schema = json.loads(json.dumps(json_schema()))
     validator = jsonschema.Draft202012Validator(schema)
     for name in recipe.names():
         validator.validate(tomllib.loads(recipe.find(name).read_text()))

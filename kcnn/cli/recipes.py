@@ -56,6 +56,6 @@ def copy(name, file):
 @debug_option
 def schema():
     """Print the JSON Schema of recipes, with which an editor completes and checks them."""
-    from kcnn import recipe
+    from kcnn.schema import json_schema
 
-    show_json(recipe.schema())
+    show_json(json_schema())

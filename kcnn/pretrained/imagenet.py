@@ -28,7 +28,7 @@ class Published(Weights):
     @contextlib.contextmanager
     def layers(self, network):
         ours = [layer for layer in network.layers if layer.weights]
-        theirs = list(_with_weights(self._application(include_top=network.outputs[0].shape[-1] == 1000)))
+        theirs = list(with_weights(self._application(include_top=network.outputs[0].shape[-1] == 1000)))
         # Without its head theirs ends sooner.
         if any(type(one) is not type(other) for one, other in zip(ours, theirs, strict=False)):
             raise RecipeError(f"model.weights: {self.source} are for {self.model} with its default options.")
@@ -56,12 +56,15 @@ class Published(Weights):
             ) from error
 
 
-def _with_weights(model):
-    """Yield the layers of a model that have weights, those of models in it too, without its preprocessing."""
+def with_weights(model):
+    """Yield the layers of a model of keras.applications that have weights, those of models in it too, in their order.
+
+    Its preprocessing is left out, which `normalise` does.
+    """
     import keras
 
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _with_weights(layer)
+            yield from with_weights(layer)
         elif layer.weights and not isinstance(layer, keras.layers.Normalization):
             yield layer

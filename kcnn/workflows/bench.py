@@ -10,6 +10,7 @@ from kcnn import recipe as recipes
 from kcnn.environment import machine
 from kcnn.errors import KcnnError, UsageError
 from kcnn.registry import did_you_mean
+from kcnn.schema import Recipe
 from kcnn.workflows import _measured
 from kcnn.workflows._child import Child, EndedEarlyError, ended_by_sigterm
 
@@ -31,7 +32,7 @@ class Bench:
         failures: {"torch, float32": reason} where there is none.
     """
 
-    recipe: recipes.Recipe
+    recipe: Recipe
     machine: dict
     train: int
     validation: int

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from archives import pack
 
 from kcnn.data import load
 from kcnn.data.archive import read_archive
@@ -15,18 +16,6 @@ from kcnn.data.folder import folder
 from kcnn.errors import DataError, DataNotFoundError
 
 SUFFIXES = [".zip", ".tar", ".tar.gz", ".tar.xz", ".tgz", ".tar.bz2"]
-
-
-def pack(root, path):
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for file in sorted(root.rglob("*")):
-                archive.write(file, f"pets/{file.relative_to(root)}")
-    else:
-        mode = {"gz": "w:gz", "tgz": "w:gz", "xz": "w:xz", "bz2": "w:bz2"}.get(path.name.rpartition(".")[2], "w")
-        with tarfile.open(path, mode) as archive:
-            archive.add(root, "./pets")
-    return path
 
 
 @pytest.mark.parametrize("memory_limit", [4.0, 0.0])

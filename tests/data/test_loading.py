@@ -260,7 +260,7 @@ import re, sys
 from pathlib import Path
 import kcnn.data.loading
 from kcnn import data
-from kcnn.recipe import DataConfig
+from kcnn.schema import DataConfig
 
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

@@ -1,15 +1,17 @@
 """An archive is unpacked once; what it gives is what it gives without a cache, and never what it held before."""
 
+import functools
 import os
-import tarfile
-import zipfile
 
+import archives
 import numpy as np
 import pytest
 
 from kcnn.data import content, load, packed
 from kcnn.data.loading import load_source
 from kcnn.errors import DataError
+
+pack = functools.partial(archives.pack, link=("train/cat/link.png", "000.png"))
 
 
 @pytest.fixture
@@ -34,21 +36,6 @@ def unpackings(monkeypatch):
 
     monkeypatch.setattr(packed, "read_archive", noted)
     return found
-
-
-def pack(root, path):
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for file in sorted(root.rglob("*")):
-                archive.write(file, f"pets/{file.relative_to(root)}")
-    else:
-        mode = {".gz": "w:gz", ".xz": "w:xz"}.get(path.suffix, "w")
-        with tarfile.open(path, mode) as archive:
-            archive.add(root, "pets")
-            link = tarfile.TarInfo("pets/train/cat/link.png")
-            link.type, link.linkname = tarfile.SYMTYPE, "000.png"
-            archive.addfile(link)
-    return path
 
 
 def facts(dataset):

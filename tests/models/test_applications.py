@@ -6,6 +6,7 @@ import pytest
 from families import unsettled
 
 from kcnn.initial import initialize, undrawn
+from kcnn.pretrained.imagenet import with_weights
 from kcnn.registry import MODELS
 
 NAMES = {
@@ -25,15 +26,6 @@ NAMES = {
 }
 FAST = list(NAMES)[:4]
 OWN_PREPROCESSING = "efficientnet_b"  # its first layers divide by 255, and cannot be left out
-
-
-def with_weights(model):
-    """Yield the layers of a model that have weights, those of the models in it too."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Sequential):
-            yield from with_weights(layer)
-        elif layer.weights and not isinstance(layer, keras.layers.Normalization):
-            yield layer
 
 
 @pytest.fixture
