@@ -50,8 +50,8 @@ def main():
     parser.add_argument("--networks", default="simple_cnn,resnet20")
     parser.add_argument("--precisions", default="float32,mixed_bfloat16")
     parser.add_argument("--backends", default="tensorflow,torch,jax")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="plain loops and kcnn alone")
     options = parser.parse_args()
     document = {}
