@@ -43,9 +43,10 @@ LEVELS = {
     "models": 7,
     "assemble": 9,
     "classifier": 9,
-    "workflows": 10,
-    "cli": 11,
-    "__main__": 12,
+    "opened": 10,
+    "workflows": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 KERAS_FREE = (
     "errors",

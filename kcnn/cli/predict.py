@@ -25,11 +25,11 @@ def command(run, images, top, form, calibrated, backend, device, as_json):
     files = find_images(images)
     use_backend(backend, device)
 
-    from kcnn.classifier import Classifier
+    from kcnn.opened import open_model
     from kcnn.cli._progress import counting
     from kcnn.workflows.predict import predict
 
-    classifier = Classifier.open(run, calibrated=calibrated)
+    classifier = open_model(run, calibrated=calibrated)
     with counting() as progress:
         predictions = list(predict(classifier, files, top=top, progress=progress))
     unread = [one for one in predictions if one.error]
