@@ -25,8 +25,8 @@ def command(run, images, top, form, calibrated, backend, device, as_json):
     files = find_images(images)
     use_backend(backend, device)
 
-    from kcnn.opened import open_model
     from kcnn.cli._progress import counting
+    from kcnn.opened import open_model
     from kcnn.workflows.predict import predict
 
     classifier = open_model(run, calibrated=calibrated)
