@@ -128,11 +128,12 @@ def _show(model, images, form, told, live, options):
             _show_tables(batches, told, live)
             return
         rows = text_rows(form, known=options["threshold"] is not None)
-        click.echo(rows.begin(), nl=False)
+        begin = rows.begin()  # waits for the first rows, in front of which something may go wrong
         for predictions in batches:
             told.add(predictions)
-            click.echo(rows.rows(predictions), nl=False)
-        click.echo(rows.end(), nl=False)
+            click.echo(begin + rows.rows(predictions), nl=False)
+            begin = b""
+        click.echo(begin + rows.end(), nl=False)
 
 
 class _Told:

@@ -5,6 +5,7 @@ after that note is cut off and made again, so that it does not matter where a li
 """
 
 import contextlib
+import glob
 import hashlib
 import itertools
 import json
@@ -117,14 +118,19 @@ class Partial:
         """Give the file its name."""
         os.fsync(self._file.fileno())
         self.part.replace(self.path)
-        self._notes.unlink()
+        self._remove_notes()
 
     def close(self):
         if self._file:
             self._file.close()
 
     def remove(self):
-        for path in (self.part, self._notes):
+        self.part.unlink(missing_ok=True)
+        self._remove_notes()
+
+    def _remove_notes(self):
+        half_done = self.path.parent.glob(f".{glob.escape(self._notes.stem)}-*.json")  # by a process that was killed
+        for path in (self._notes, *half_done):
             path.unlink(missing_ok=True)
 
     def _held(self, mode):

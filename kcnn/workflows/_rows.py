@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import textwrap
 
 ROWS = 2**14  # images in a row group of a Parquet file, or fewer
 VALUES = 2**22  # where their embeddings have more numbers than this
@@ -64,7 +63,7 @@ class JsonDocument:
 
     def _item(self, one):
         separator, self._first = b"\n" if self._first else b",\n", False
-        return separator + textwrap.indent(_json(one.as_json(), indent=2).decode(), "    ").encode()
+        return separator + b"    " + _json(one.as_json(), indent=2).replace(b"\n", b"\n    ")
 
 
 class ParquetRows:

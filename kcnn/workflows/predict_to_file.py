@@ -83,13 +83,14 @@ def _sink(path, form, known, embeddings):
 def _identity(source, model, form, options):
     """Return what decides the rows of a file, but for the images."""
     keras = sys.modules.get("keras")  # which an exported file does without
-    kept = {key: options.get(key) for key in ("top", "threshold", "embeddings", "tta")}
+    kept = {key: options.get(key) for key in ("top", "threshold", "tta")}
     return {
         "kcnn": __version__,
         "model": _digest(source, model),
         "temperature": getattr(model, "temperature", None),
         "backend": keras.config.backend() if keras else None,
         "form": form,
+        "embeddings": bool(options.get("embeddings")),
         **kept,
     }
 

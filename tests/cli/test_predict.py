@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -67,8 +68,7 @@ def test_a_table_says_unknown_and_what_was_likeliest(run, digit_files, monkeypat
     monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run(next(digit_files.glob("3_*.png")), "--threshold", 1.0)
     assert code == 0
-    assert "unknown" in out
-    assert "3 9" in out or "3 8" in out or "3 1" in out  # the label and its share, in the last column
+    assert re.search(r"unknown.* \d+\.\d%.* 3 \d+\.\d%", out)
 
 
 def test_unreadable_archives_and_members_are_named_and_the_rest_goes_on(run, digit_files, tmp_path):
