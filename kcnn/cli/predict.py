@@ -101,21 +101,21 @@ def _form(form, output, as_json):
 def _check(form, output, resume, embeddings):
     from pathlib import Path
 
+    from kcnn.workflows._rows import check_parquet
+    from kcnn.workflows.predict_to_file import APPENDED
+
     if form == "table" and output:
         raise click.UsageError(f"A table is for the terminal. Files are {', '.join(FORMS[1:])}.")
     if form == "parquet" and not output:
         raise click.UsageError("Parquet is a file: name it with --output FILE.")
     if output and Path(output).exists() and not Path(output).is_file():
         raise click.UsageError(f"{output} is no file that could be replaced.")
-    if resume and (not output or form not in ("csv", "jsonl")):
+    if resume and (not output or form not in APPENDED):
         raise click.UsageError("--resume goes on with a file of CSV or JSON lines: name it with --output FILE.")
     if embeddings and form not in EMBEDDED:
         raise click.UsageError(f"A {form} has no place for embeddings. Use --format {' or '.join(EMBEDDED)}.")
     if form == "parquet":
-        from importlib.util import find_spec
-
-        if find_spec("pyarrow") is None:
-            raise click.UsageError("Parquet files need pyarrow: pip install 'kcnn[data]'. Or write JSON lines.")
+        check_parquet("write JSON lines")
 
 
 def _show(model, images, form, told, live, options):

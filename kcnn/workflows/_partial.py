@@ -91,19 +91,14 @@ class Partial:
         """Write the rows of a batch."""
         self._file.write(data)
         self._file.flush()
-        names = self._names.copy()
         for one in predictions:
-            _add(names, one.image)
-        unread = sum(one.error is not None for one in predictions)
-        # One step, so that an interruption finds the note from before or from after the batch.
-        self._names, self.note = (
-            names,
-            Note(
-                self.note.images + len(predictions),
-                self.note.unread + unread,
-                self.note.bytes + len(data),
-                names.hexdigest(),
-            ),
+            _add(self._names, one.image)
+        # In one step, so that an interruption finds the note from before or from after the batch.
+        self.note = Note(
+            images=self.note.images + len(predictions),
+            unread=self.note.unread + sum(one.error is not None for one in predictions),
+            bytes=self.note.bytes + len(data),
+            names=self._names.hexdigest(),
         )
         if time.monotonic() - self._last >= SECONDS:
             self.keep()

@@ -1,8 +1,11 @@
 """Predictions as rows of a file: CSV, JSON lines, one JSON document, Parquet."""
 
 import csv
+import importlib.util
 import io
 import json
+
+from kcnn.errors import UsageError
 
 ROWS = 2**14  # images in a row group of a Parquet file, or fewer
 VALUES = 2**22  # where their embeddings have more numbers than this
@@ -123,6 +126,12 @@ class ParquetRows:
             }
             self._writer.write_table(pyarrow.table(columns))
         self._waiting, self._values = [], 0
+
+
+def check_parquet(otherwise):
+    """Raise `UsageError`, which ends in what to do `otherwise`, where Parquet cannot be written."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError(f"Parquet files need pyarrow: pip install 'kcnn[data]'. Or {otherwise}.")
 
 
 def text_rows(form, *, known):

@@ -10,7 +10,6 @@ from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS
 from kcnn.errors import DataError, RunError, UsageError
 from kcnn.metrics.calibration import log_loss, with_temperature
-from kcnn.workflows import _tables
 from kcnn.workflows._answers import answers
 from kcnn.workflows.evaluate import MISTAKES, evaluate, measure
 
@@ -114,7 +113,7 @@ def test_parquet_holds_all_probabilities(smoke_run, tmp_path):
 
 
 def test_parquet_without_pyarrow_is_a_clear_mistake(smoke_run, monkeypatch):
-    monkeypatch.setattr(_tables.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'kcnn\[data\]'"):
         evaluate(smoke_run, predictions="parquet")
 
