@@ -58,7 +58,7 @@ class Partial:
     def open(self, resume):
         """Begin the file, or go on with it. Raises `UsageError` where it is whole, or another's."""
         if resume and self.part.exists() and self._notes.exists():
-            self._file = self._held("r+b")
+            self._hold("r+b")
             self.note = self._recalled()
             self._file.seek(self.note.bytes)
             self._file.truncate()
@@ -72,7 +72,7 @@ class Partial:
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write_note()
-        self._file = self._held("wb")
+        self._hold("wb")
 
     def rest(self, images, progress=None):
         """Yield the images that are not answered yet; raise `UsageError` where those before them are others."""
@@ -128,10 +128,9 @@ class Partial:
         for path in (self._notes, *half_done):
             path.unlink(missing_ok=True)
 
-    def _held(self, mode):
-        file = self.part.open(mode)
-        hold(file.fileno(), f"Another process is writing {self.part} right now.")
-        return file
+    def _hold(self, mode):
+        self._file = self.part.open(mode)
+        hold(self._file.fileno(), f"Another process is writing {self.part} right now.")
 
     def _write_note(self):
         write_text(self._notes, json.dumps({"identity": self.identity, **asdict(self.note)}, indent=2) + "\n")
