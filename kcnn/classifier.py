@@ -1,5 +1,6 @@
 """A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
 
+import functools
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from kcnn import recipe as recipes
-from kcnn.errors import RunError
+from kcnn.errors import RunError, UsageError
 from kcnn.metrics.calibration import with_temperature
 from kcnn.run import Run
 
@@ -60,7 +61,35 @@ class Classifier:
 
     def probabilities(self, images):
         """Return float32 (B, K) for uint8 images (B, H, W, C)."""
-        found = np.asarray(keras.ops.convert_to_numpy(self.model.predict_on_batch(images.astype("float32"))))
+        return self._softened(self.model.predict_on_batch(images.astype("float32")))
+
+    def probabilities_and_embeddings(self, images):
+        """Return what `probabilities` does and float32 (B, D), the embeddings, from one pass.
+
+        An embedding is what the layer `logits` takes in, in most networks the pooled features; without a layer of that
+        name it is what the last dense layer takes in.
+
+        Raises:
+            UsageError: The model has neither.
+        """
+        found, embeddings = self._with_embeddings.predict_on_batch(images.astype("float32"))
+        return self._softened(found), keras.ops.convert_to_numpy(embeddings).astype("float32")
+
+    @functools.cached_property
+    def _with_embeddings(self):
+        layers = {layer.name: layer for layer in self.model.layers}
+        dense = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dense)]
+        last = layers.get("logits", dense[-1] if dense else None)
+        source = getattr(last, "input", None)
+        if source is None or len(source.shape) != 2:
+            raise UsageError(
+                f"The model {self.model.name!r} has no embeddings: expected a layer 'logits', or a dense layer at its "
+                "end, that takes in one vector an image."
+            )
+        return keras.Model(self.model.inputs[0], [self.model.outputs[0], source])
+
+    def _softened(self, found):
+        found = np.asarray(keras.ops.convert_to_numpy(found))
         return found if self.temperature == 1 else with_temperature(found, self.temperature)
 
 

@@ -231,3 +231,5 @@ METHODS = Registry(
         "occlusion": "kcnn.explain.masks:occlusion",
     },
 )
+
+VIEWS = Registry("test-time augmentation", {"flip": "kcnn.tta:flip", "flip_shift": "kcnn.tta:flip_shift"})

@@ -13,6 +13,11 @@ from typing import Any
 
 from kcnn.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 DEFAULT_PARENT = "saved_models"
 
 
@@ -41,6 +46,18 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a text file whole or not at all."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def hold(handle: int, taken: str) -> None:
+    """Lock an open file or folder until it is closed; raise `RunError` with `taken` where another process has it."""
+    if not fcntl:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(taken) from error
+    except OSError:
+        pass  # a file system without locks
 
 
 @dataclass(frozen=True)
@@ -110,20 +127,12 @@ class Run:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process alone; raise `RunError` where another one trains it."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
+        if not fcntl:
             yield
             return
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise RunError(f"Another process is training {self.path} right now.") from error
-        except OSError:
-            pass  # a file system without locks
-        try:
+            hold(handle, f"Another process is training {self.path} right now.")
             yield
         finally:
             os.close(handle)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kcnn.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES
+from kcnn.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS
 
 PACKAGE = Path(__file__).parent.parent / "kcnn"
 
@@ -29,6 +29,7 @@ LEVELS = {
     "kernels": 5,
     "metrics": 5,
     "corruptions": 6,
+    "tta": 6,
     "initial": 6,
     "anatomy": 6,
     "layers": 6,
@@ -63,6 +64,7 @@ KERAS_FREE = (
     "compiled",
     "metrics",
     "corruptions",
+    "tta",
     "data",
     "cli",
 )
@@ -125,7 +127,7 @@ def test_only_the_command_line_prints():
 
 
 @pytest.mark.parametrize(
-    "registry", [AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES], ids=lambda r: r.kind
+    "registry", [AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS], ids=lambda r: r.kind
 )
 def test_tables_resolve_and_describe(registry):
     for name in registry.names():
@@ -143,6 +145,8 @@ def test_tables_resolve_and_describe(registry):
         ["recipes"],
         ["datasets"],
         ["fit", "--help"],
+        ["predict", "--help"],
+        ["evaluate", "--help"],
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@ import json as json_module
 import click
 
 from kcnn import backend as backend_module
+from kcnn.registry import VIEWS
 
 backend_option = click.option(
     "--backend",
@@ -22,6 +23,11 @@ data_option = click.option(
     "--data",
     metavar="PATH",
     help="Images of your own: a folder with one folder a class, a CSV of path,label[,split], or an archive.",
+)
+tta_option = click.option(
+    "--tta",
+    type=click.Choice(VIEWS.names()),
+    help="Test-time augmentation, the mean over views: flip, the image and its mirror image; flip_shift, also shifted.",
 )
 
 

@@ -63,6 +63,7 @@ def _bar(screen, **options):
         TextColumn("left"),
         TimeRemainingColumn(),
         console=screen,
+        redirect_stdout=sys.stdout.isatty(),  # else rich would send what goes to a pipe to stderr
         **options,
     )
 

@@ -9,6 +9,7 @@ from kcnn.cli._options import (
     device_option,
     json_option,
     show_json,
+    tta_option,
     use_backend,
 )
 
@@ -34,6 +35,7 @@ MOST_ROWS = 20  # classes that the terminal shows
     show_default=True,
     help="The file with every image; Parquet holds the probabilities of all classes.",
 )
+@tta_option
 @backend_option
 @device_option
 @json_option
@@ -71,31 +73,31 @@ def command(runs, backend, device, as_json, **options):
 
             shown = _show, runs[0], evaluate(runs[0], **options)
     show, *results = shown
-    show(*results, options["split"], as_json)
+    show(*results, options["split"], options["tta"], as_json)
 
 
-def _show_seeds(seeds, found, spreads, split, as_json):
+def _show_seeds(seeds, found, spreads, split, tta, as_json):
     from kcnn.cli._options import spread_line
 
     if as_json:
         each = [{"seed": seed, "metrics": result.metrics} for seed, result in found]
         metrics = {key: vars(value) for key, value in spreads.items()}
-        show_json({"seeds": str(seeds.path), "split": split, "metrics": metrics, "each": each})
+        show_json({"seeds": str(seeds.path), "split": split, "tta": tta, "metrics": metrics, "each": each})
         return
     count = found[0][1].metrics["count"]
-    click.echo(f"Accuracy {spread_line(spreads['accuracy'])} on {count:,} {split} images.")
-    click.echo(f"Each seed's page: {seeds.path}/seed*/report/index.html")
+    click.echo(f"Accuracy {spread_line(spreads['accuracy'])} on {count:,} {split} images{_views(tta)}.")
+    click.echo(f"Each seed's page: {seeds.path}/seed*/report/{found[0][1].files['report'].name}")
 
 
-def _show_comparison(runs, found, pairs, split, as_json):
+def _show_comparison(runs, found, pairs, split, tta, as_json):
     if as_json:
         each = [
             {"run": str(run.path), "name": name, **result.as_json()}
             for run, (name, result) in zip(runs, found, strict=True)
         ]
-        show_json({"split": split, "runs": each, "pairs": [vars(pair) for pair in pairs]})
+        show_json({"split": split, "tta": tta, "runs": each, "pairs": [vars(pair) for pair in pairs]})
         return
-    click.echo(f"{found[0][1].metrics['count']:,} {split} images.")
+    click.echo(f"{found[0][1].metrics['count']:,} {split} images{_views(tta)}.")
     rows = []
     for name, result in found:
         numbers = result.metrics
@@ -113,7 +115,11 @@ def _show_comparison(runs, found, pairs, split, as_json):
     _show_table(columns[: len(rows[0])], rows)
 
 
-def _show(run, result, split, as_json):
+def _views(tta):
+    return f" with test-time augmentation {tta}" if tta else ""
+
+
+def _show(run, result, split, tta, as_json):
     if as_json:
         show_json({"run": str(run.path), "split": split, **result.as_json()})
         return
@@ -121,7 +127,8 @@ def _show(run, result, split, as_json):
     top = f", top-5 {metrics['top5']:.2%}" if "top5" in metrics else ""
     click.echo(
         f"Accuracy {metrics['accuracy']:.2%} (95 % interval {metrics['accuracy_low']:.2%} to "
-        f"{metrics['accuracy_high']:.2%}) on {metrics['count']:,} {split} images, loss {metrics['loss']:.4f}{top}."
+        f"{metrics['accuracy_high']:.2%}) on {metrics['count']:,} {split} images{_views(tta)}, "
+        f"loss {metrics['loss']:.4f}{top}."
     )
     click.echo(
         f"Balanced accuracy {metrics['balanced_accuracy']:.2%} ({metrics['balanced_accuracy_low']:.2%} to "

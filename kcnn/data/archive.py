@@ -1,9 +1,11 @@
 """Images inside a .zip or .tar, which is read but never extracted to the disk under its own names."""
 
+import contextlib
 import lzma
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from kcnn.data.content import Extent, Spool
@@ -13,6 +15,7 @@ from kcnn.errors import DataError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 MAX_MEMBER = 2**29  # bytes; no image that kcnn decodes is larger, so such a member is a mistake or an attack
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
 
 
 def read_archive(
@@ -30,26 +33,63 @@ def read_archive(
     Raises:
         DataError: If the archive is damaged or encrypted.
     """
-    members = _zip_members if path.suffix.lower() == ".zip" else _tar_members
     store = _Store(memory_limit * 2**30)
     entries, skipped = [], []
-    try:
-        for name, size, refusal, read in counted(members(path), progress, "files unpacked"):
-            parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
-            if parts[0] in ("", "..") or ".." in parts or ":" in parts[0]:
-                refusal = "its path leads out of the archive"
-            elif size > MAX_MEMBER:
-                refusal = f"it has {size:,} bytes, more than {MAX_MEMBER:,}"
+    with _damage_told(path):
+        for name, refusal, read in counted(_members(path), progress, "files unpacked"):
             if refusal:
                 skipped.append((f"{path}/{name}", refusal))
             else:
-                name = "/".join(parts)
                 entries.append((name, store.keep(read()) if is_image(name) else b""))
-    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+    return entries, skipped
+
+
+def images_in(path: Path) -> Iterator[tuple[str, bytes | None, str | None]]:
+    """Yield (name, content, None) of each image in the archive, one at a time, in its order; or (name, None, reason).
+
+    Names and refusals are those of `read_archive`. An image that is damaged in the archive is passed over with its
+    reason, where the archive can be read on.
+
+    Raises:
+        DataError: If the archive is damaged or encrypted.
+    """
+    with _damage_told(path):
+        for name, refusal, read in _members(path):
+            if not is_image(name):
+                continue
+            content = None
+            try:
+                content = None if refusal else read()
+            except (*DAMAGE, NotImplementedError) as error:
+                refusal = f"it is damaged in the archive ({error})"
+            yield name, content, refusal
+
+
+def is_archive(name: str) -> bool:
+    """Return whether the name ends like an archive that kcnn reads."""
+    return name.lower().endswith(ARCHIVES)
+
+
+@contextlib.contextmanager
+def _damage_told(path):
+    try:
+        yield
+    except DAMAGE as error:
         raise DataError(f"{path} is not a whole archive, or not one at all: {error}.") from error
     except NotImplementedError as error:
         raise DataError(f"{path} is compressed in a way that Python cannot read: {error}.") from error
-    return entries, skipped
+
+
+def _members(path):
+    """Yield (name, why it is refused or None, a function that reads it) of each file in the archive."""
+    members = _zip_members if path.suffix.lower() == ".zip" else _tar_members
+    for name, size, refusal, read in members(path):
+        parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
+        if parts[0] in ("", "..") or ".." in parts or ":" in parts[0]:
+            refusal = "its path leads out of the archive"
+        elif size > MAX_MEMBER:
+            refusal = f"it has {size:,} bytes, more than {MAX_MEMBER:,}"
+        yield name if refusal else "/".join(parts), refusal, read
 
 
 def _zip_members(path):
@@ -64,6 +104,7 @@ def _zip_members(path):
 def _tar_members(path):
     with tarfile.open(path) as archive:
         for info in archive:
+            archive.members.clear()  # else it keeps what it says about each, as long as it is open
             if info.isdir():
                 continue
             refusal = None if info.isreg() else "it is a link or a device, not a file"

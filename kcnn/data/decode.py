@@ -93,27 +93,65 @@ def decode_many(
         progress: Called with the number of images that are done.
     """
 
-    chunk = max(min(CHUNK, CHUNK_BYTES // int(np.prod(image_shape))), 1)
-    helpers = Helpers(min(len(contents) // WORTH_A_HELPER, cores() - 1))
+    with Decoders(len(contents)) as decoders:
+        return decoders.decode(contents, image_shape, resize, out=out, progress=progress)
 
-    def work(start):
-        part = slice(start, start + chunk)
-        bad = helpers.decode_some(contents[part], image_shape, resize, None if out is None else out[part])
-        return [(start + index, reason) for index, reason in bad]
 
-    failed = []
-    # Pillow frees the GIL while it decodes, so threads are enough for few or large images; helpers decode where
-    # there are many. Forking under TensorFlow or JAX is not safe.
-    with _pillow_warnings, helpers, ThreadPoolExecutor(cores()) as pool:
-        try:
-            for done, bad in enumerate(pool.map(work, range(0, len(contents), chunk)), 1):
-                failed += bad
-                if progress:
-                    progress(min(done * chunk, len(contents)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return failed
+class Decoders:
+    """All cores, which decode one lot of images after another while the block lasts.
+
+    Pillow frees the GIL while it decodes, so threads are enough for few or large images; helpers decode where there
+    are many. Forking under TensorFlow or JAX is not safe.
+
+    Args:
+        expected: How many images there will be; None where nobody knows, and helpers start once many have come.
+    """
+
+    def __init__(self, expected: int | None):
+        self._expected, self._come = expected or 0, 0
+        self._helpers = Helpers(self._worth())
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_pillow_warnings)
+            stack.enter_context(self._helpers)
+            self._pool = stack.enter_context(ThreadPoolExecutor(cores()))
+            self._opened = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self._pool.shutdown(cancel_futures=True)
+        self._opened.close()
+
+    def decode(
+        self,
+        contents: Sequence,
+        image_shape: tuple[int, int, int],
+        resize: str,
+        *,
+        out: np.ndarray | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[tuple[int, str]]:
+        """Do what `decode_many` does."""
+        self._come += len(contents)
+        self._helpers.grow(self._worth())
+        share = -(-len(contents) // cores())
+        chunk = max(min(CHUNK, CHUNK_BYTES // int(np.prod(image_shape)), share), 1)
+
+        def work(start):
+            part = slice(start, start + chunk)
+            bad = self._helpers.decode_some(contents[part], image_shape, resize, None if out is None else out[part])
+            return [(start + index, reason) for index, reason in bad]
+
+        failed = []
+        for done, bad in enumerate(self._pool.map(work, range(0, len(contents), chunk)), 1):
+            failed += bad
+            if progress:
+                progress(min(done * chunk, len(contents)))
+        return failed
+
+    def _worth(self):
+        return min(max(self._expected, self._come) // WORTH_A_HELPER, cores() - 1)
 
 
 def decode_some(

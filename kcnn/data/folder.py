@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kcnn.data.archive import ARCHIVES
+from kcnn.data.archive import ARCHIVES, is_archive
 from kcnn.data.counted import Progress, counted
 from kcnn.data.layout import LAYOUT, arrange, is_clutter
 from kcnn.data.listing import Source
@@ -44,7 +44,7 @@ def folder(
         return arrange(counted(walk(root), progress, "files found"), str(root), class_names, progress)
     if root.suffix.lower() == ".csv":
         return read_table(root)
-    if root.name.lower().endswith(ARCHIVES):
+    if is_archive(root.name):
         entries, skipped = read_packed(root, memory_limit, progress)
         source = arrange(entries, str(root), class_names, progress)
         return Source(source.splits, source.class_names, [*skipped, *source.skipped])

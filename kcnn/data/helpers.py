@@ -24,17 +24,26 @@ class Helpers:
 
     def __init__(self, count: int):
         # A frozen application has no interpreter to start.
-        self._count = count if sys.executable and not getattr(sys, "frozen", False) else 0
+        self._possible = bool(sys.executable) and not getattr(sys, "frozen", False)
+        self._count = count
         self._started = []
         self._free = queue.SimpleQueue()
 
     def __enter__(self):
-        with contextlib.suppress(OSError):
-            for _ in range(self._count):
-                self._started.append(_start())
-        for helper in self._started:
-            self._free.put(helper)
+        self._start()
         return self
+
+    def grow(self, count: int) -> None:
+        """Let there be `count` processes, if there are fewer."""
+        if count > self._count:
+            self._count = count
+            self._start()
+
+    def _start(self):
+        with contextlib.suppress(OSError):
+            while self._possible and len(self._started) < self._count:
+                self._started.append(_start())
+                self._free.put(self._started[-1])
 
     def __exit__(self, *exception):
         for helper in self._started:

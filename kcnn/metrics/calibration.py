@@ -56,14 +56,20 @@ def expected_calibration_error(rows):
     return sum(row["count"] * abs(row["accuracy"] - row["confidence"]) for row in filled) / total
 
 
-def with_temperature(probabilities, temperature):
-    """Return float32 (N, K), the softmax of the logits divided by `temperature`: above 1 softer, below 1 sharper.
+def logits(probabilities):
+    """Return float64 (N, K), the logits but for a constant an image, which cancels in `softmax`."""
+    return np.log(np.maximum(probabilities.astype("float64"), TINY))
 
-    The logarithm of a probability is its logit but for a constant that cancels, so the logits are not needed.
-    """
-    scaled = np.log(np.maximum(probabilities.astype("float64"), TINY)) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+
+def softmax(logits):
+    """Return float32 (N, K), the probabilities of logits (N, K)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
+
+
+def with_temperature(probabilities, temperature):
+    """Return float32 (N, K), the softmax of the logits divided by `temperature`: above 1 softer, below 1 sharper."""
+    return softmax(logits(probabilities) / temperature)
 
 
 def fit_temperature(probabilities, labels):
@@ -77,7 +83,7 @@ def fit_temperature(probabilities, labels):
     """
     from scipy.optimize import minimize_scalar  # which `predict` does not need
 
-    logs = np.log(np.maximum(probabilities.astype("float64"), TINY))
+    logs = logits(probabilities)
     logs -= logs[np.arange(len(labels)), labels][:, None]  # of the truth 0, so the loss is a log-sum-exp
 
     def loss(sharpness):  # convex in 1 / temperature

@@ -6,24 +6,29 @@ BATCH = 256
 PIXELS = 2**25  # values in a batch at most, since corruptions take some copies of it in floats
 
 
-def answers(classifier, split, progress=None, *, change=None, what="evaluating"):
+def batch_size(image_shape):
+    """Return how many images of (height, width, channels) a model is asked about at one time."""
+    return max(min(BATCH, PIXELS // int(np.prod(image_shape))), 1)
+
+
+def answers(model, split, progress=None, *, change=None, what="evaluating"):
     """Return float32 (N, K), the probabilities, and float32 (N,), the brightness 0..255 of each image.
 
     Args:
-        classifier: A `Classifier`.
+        model: A `Classifier`, or what answers as it does.
         split: A `kcnn.data.dataset.Split` of N images; read in batches, so that it may be larger than memory.
         progress: Called as `(done, total, what)`.
         change: Called as `(images, positions)`; what it returns is answered instead of `images`.
     """
     probabilities, brightness = [], []
-    size = max(min(BATCH, PIXELS // int(np.prod(classifier.image_shape))), 1)
+    size = batch_size(model.image_shape)
     for start in range(0, len(split), size):
         positions = np.arange(start, min(start + size, len(split)))
         images = split.images[positions]
         if change:
             images = change(images, positions)
         brightness.append(images.mean(axis=(1, 2, 3), dtype="float32"))
-        probabilities.append(classifier.probabilities(images))
+        probabilities.append(model.probabilities(images))
         if progress:
             progress(int(positions[-1]) + 1, len(split), what)
     return np.concatenate(probabilities), np.concatenate(brightness)

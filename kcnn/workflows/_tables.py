@@ -1,12 +1,11 @@
 """The files of an evaluation beside its page: pictures and tables in the report folder."""
 
 import csv
-import importlib.util
 
 import numpy as np
 
-from kcnn.errors import UsageError
 from kcnn.run import atomic
+from kcnn.workflows._rows import check_parquet
 
 MOST_NAMES = 100  # classes whose names fit beside a picture of the confusion matrix
 MOST_NUMBERS = 30  # classes whose shares fit into its cells
@@ -46,8 +45,8 @@ def write_tables(run, result, probabilities, images, predictions):
 
 def check_predictions(form):
     """Raise `UsageError` where predictions cannot be written in that form."""
-    if form == "parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise UsageError("Parquet files need pyarrow: pip install 'kcnn[data]'. Or leave --predictions out for CSV.")
+    if form == "parquet":
+        check_parquet("leave --predictions out for CSV")
 
 
 def draw_confusion(confusion, class_names, path):

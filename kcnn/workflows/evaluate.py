@@ -16,6 +16,7 @@ from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
 from kcnn.metrics import calibration, classes, intervals
 from kcnn.metrics.groups import by_property
+from kcnn.tta import averaged
 from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
 from kcnn.workflows._heatmaps import overlay
@@ -53,10 +54,11 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
-        what: The split, and the name of other data: it is part of the names of all files.
+        what: The split, the name of other data, and the test-time augmentation: it is part of the names of all files.
         asked: The options of `kcnn evaluate` that repeat it, as a list of words.
         class_names: K labels.
-        metrics: Plain numbers; those of the test split are also in the run's metrics.json.
+        metrics: Plain numbers; those of the test split are also in the run's metrics.json, with test-time augmentation
+            as "tta_flip_accuracy" and so on beside the plain ones.
         classes: One row a class, as `metrics.classes.per_class` gives them.
         confusion: int array (K, K), rows are the true classes.
         reliability: The rows of the reliability diagram.
@@ -68,6 +70,7 @@ class Evaluation:
         right: Boolean array (N,), in the order of the images' names.
         fingerprint: Of the images and their labels.
         files: What was written: report, confusion, classes, predictions, evaluation.
+        tta: The test-time augmentation, or None.
     """
 
     what: str
@@ -84,6 +87,7 @@ class Evaluation:
     right: np.ndarray
     fingerprint: str
     files: dict
+    tta: str | None = None
 
     @property
     def pairs(self):
@@ -93,6 +97,7 @@ class Evaluation:
     def as_json(self):
         """Return plain values for JSON, without any that is not a number."""
         return {
+            "tta": self.tta,
             "metrics": self.metrics,
             "classes": self.classes,
             "confused_pairs": self.pairs,
@@ -107,7 +112,7 @@ class Evaluation:
         }
 
 
-def evaluate(run, *, data_path=None, split="test", corruptions=False, predictions="csv", progress=None):
+def evaluate(run, *, data_path=None, split="test", corruptions=False, predictions="csv", tta=None, progress=None):
     """Return the `Evaluation` of a finished run and write it to its report folder.
 
     Args:
@@ -116,6 +121,7 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         split: "test" or "validation".
         corruptions: Also measure images made worse, which asks the model about each of them 20 times more.
         predictions: "csv", or "parquet" with the probabilities of all classes; this needs pyarrow.
+        tta: Test-time augmentation, a name of `kcnn.registry.VIEWS`. The temperature is that of the plain model.
         progress: Called as `(done, total, what)`.
 
     Raises:
@@ -127,16 +133,17 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     classifier = Classifier.open(run.path)
     dataset = load_images(recipe, classifier.class_names, data_path, split, progress)
     images = getattr(dataset, split)
-    probabilities, brightness = answers(classifier, images, progress)
+    answering = averaged(classifier, tta)
+    probabilities, brightness = answers(answering, images, progress)
     # Who names other data may not have the run's own, so that nothing is fitted then.
     temperature, reason = known_temperature(run) if data_path else calibrate(run, recipe, classifier, progress)
     metrics, rows, confusion = measure(probabilities, images.labels, classifier.class_names)
     right = probabilities.argmax(axis=1) == images.labels
-    # Other data is reported under its own name, so that the run's own report stays what metrics.json says.
-    what = f"{split}_{Path(data_path).resolve().name}" if data_path else split
+    # What else is measured is reported under its own name, so that the run's own report stays what metrics.json says.
+    data_name = [Path(data_path).resolve().name] if data_path else []
     result = Evaluation(
-        what=what,
-        asked=_asked(data_path, split, corruptions),
+        what="_".join([split, *data_name, *([f"tta_{tta}"] if tta else [])]),
+        asked=_asked(data_path, split, corruptions, tta),
         class_names=classifier.class_names,
         metrics=metrics,
         classes=rows,
@@ -145,16 +152,17 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         calibrated=_calibrated(probabilities, images.labels, temperature) if temperature else {"reason": reason},
         mistakes=_mistakes(probabilities, images, classifier.class_names),
         properties=_properties(images, brightness, right),
-        corruptions=_corrupted(classifier, images, progress) if corruptions else None,
+        corruptions=_corrupted(answering, images, progress) if corruptions else None,
         right=right,
         fingerprint=dataset.fingerprint,
         files={},
+        tta=tta,
     )
     result.files.update(write_tables(run, result, probabilities, images, predictions))
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
     run.write_json(result.files["evaluation"], result.as_json())
-    if what == "test":
-        run.update_metrics(metrics)
+    if split == "test" and not data_path:
+        run.update_metrics(with_prefix(metrics, tta))
     return result
 
 
@@ -178,9 +186,15 @@ def load_images(recipe, class_names, data_path=None, split="test", progress=None
     return dataset
 
 
-def _asked(data_path, split, corruptions):
+def with_prefix(metrics, tta):
+    """Return the metrics under the names that they are kept by, which with test-time augmentation are others."""
+    return {f"tta_{tta}_{key}": value for key, value in metrics.items()} if tta else metrics
+
+
+def _asked(data_path, split, corruptions, tta):
     data = ["--data", str(data_path)] if data_path else []
-    return [*data, *(["--split", split] if split != "test" else []), *(["--corrupt"] if corruptions else [])]
+    views = ["--tta", tta] if tta else []
+    return [*data, *(["--split", split] if split != "test" else []), *(["--corrupt"] if corruptions else []), *views]
 
 
 def measure(probabilities, labels, class_names):
@@ -262,7 +276,7 @@ def _properties(images, brightness, right):
     return {name: groups for name, groups in found.items() if groups}
 
 
-def _corrupted(classifier, images, progress):
+def _corrupted(model, images, progress):
     """Return {corruption: [accuracy at each strength]}."""
     found = {name: [] for name in CORRUPTIONS}
     steps = [(name, strength) for name in CORRUPTIONS for strength in range(1, STRENGTHS + 1)]
@@ -275,6 +289,6 @@ def _corrupted(classifier, images, progress):
             if progress:
                 progress(step * total + done, len(steps) * total, what)
 
-        probabilities, _ = answers(classifier, images, told, change=change, what="evaluating corrupted images")
+        probabilities, _ = answers(model, images, told, change=change, what="evaluating corrupted images")
         found[name].append(float((probabilities.argmax(axis=1) == images.labels).mean()))
     return found

@@ -11,7 +11,7 @@ from kcnn.errors import Interrupted, RunError
 from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, Seeds
 from kcnn.workflows._plan import read_plan
-from kcnn.workflows.evaluate import evaluate
+from kcnn.workflows.evaluate import evaluate, with_prefix
 from kcnn.workflows.fit import fit, resume
 
 
@@ -109,7 +109,7 @@ def evaluate_seeds(seeds, *, progress=None, **options):
         key: spread([one.metrics[key] for _, one in found], share=key == "accuracy") for key in ("accuracy", "loss")
     }
     if not options.get("data_path") and options.get("split", "test") == "test":
-        _keep(seeds, spreads)
+        _keep(seeds, with_prefix(spreads, options.get("tta")))
     return found, spreads
 
 

@@ -46,3 +46,17 @@ def test_nothing_found(images, name):
         find_images([images / "2.png", images / name])
     with pytest.raises(DataNotFoundError, match="No images were named"):
         find_images([])
+
+
+def test_a_url_is_told(images):
+    with pytest.raises(DataNotFoundError, match="kcnn downloads no images"):
+        find_images([images, "https://example.org/cat.png"])
+
+
+def test_archives_and_lists_are_for_those_who_ask(images):
+    (images / "more.zip").write_bytes(b"")
+    assert relative(find_images([f"{images}/*"]), images) == ["2.png", "10.png"]
+    assert relative(find_images([f"{images}/*"], archives=True), images) == ["2.png", "10.png", "more.zip"]
+    assert find_images(["-"], listed=True) == ["-"]
+    with pytest.raises(DataNotFoundError, match="no file or folder '-'"):
+        find_images(["-"])

@@ -10,7 +10,7 @@ import pytest
 from kcnn.data import decode as decode_module
 from kcnn.data import helpers
 from kcnn.data.content import Member, Spool
-from kcnn.data.decode import decode_many, decode_some
+from kcnn.data.decode import Decoders, decode_many, decode_some
 
 SHAPE = (6, 4, 3)
 
@@ -158,3 +158,18 @@ def test_an_interruption_ends_the_helpers(started, contents):
 def test_few_images_start_none(started, contents):
     decode_many(contents[:9], SHAPE, "crop")
     assert started == []
+
+
+def test_helpers_start_once_many_have_come(started, contents, expected):
+    out = np.zeros_like(expected[0])
+    bad = []
+    with Decoders(None) as decoders:
+        for start, helpers_then in ((0, 0), (6, 1), (12, 1), (18, 2), (24, 3)):
+            part = slice(start, start + 6 if start < 24 else None)
+            bad += [
+                (start + index, why) for index, why in decoders.decode(contents[part], SHAPE, "crop", out=out[part])
+            ]
+            assert len(started) == helpers_then
+    assert bad == expected[1]
+    np.testing.assert_array_equal(out, expected[0])
+    assert all(process.poll() is not None for process in started)

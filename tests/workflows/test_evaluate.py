@@ -10,7 +10,6 @@ from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS
 from kcnn.errors import DataError, RunError, UsageError
 from kcnn.metrics.calibration import log_loss, with_temperature
-from kcnn.workflows import _tables
 from kcnn.workflows._answers import answers
 from kcnn.workflows.evaluate import MISTAKES, evaluate, measure
 
@@ -114,7 +113,7 @@ def test_parquet_holds_all_probabilities(smoke_run, tmp_path):
 
 
 def test_parquet_without_pyarrow_is_a_clear_mistake(smoke_run, monkeypatch):
-    monkeypatch.setattr(_tables.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'kcnn\[data\]'"):
         evaluate(smoke_run, predictions="parquet")
 
@@ -239,3 +238,55 @@ def test_a_bare_file_has_no_temperature(smoke_run, tmp_path):
     shutil.copy(smoke_run.model, tmp_path / "bare.keras")
     with pytest.raises(RunError, match="only runs have a temperature"):
         Classifier.open(tmp_path / "bare.keras", calibrated=True)
+
+
+def test_test_time_augmentation_is_reported_apart(measured, tmp_path):
+    from kcnn import data
+    from kcnn import recipe as recipes
+    from kcnn.tta import averaged
+
+    run = copy_of(measured[0], tmp_path)
+    before = json.loads(run.metrics.read_text())
+    pages = {path.name: path.read_bytes() for path in run.report.iterdir()}
+    result = evaluate(run, tta="flip_shift")
+    classifier = Classifier.open(run.path)
+    images = data.load(recipes.load("smoke").data, 0, splits=("test",), class_names=classifier.class_names).test
+    probabilities = averaged(classifier, "flip_shift").probabilities(images.images[:])
+    accuracy = float((probabilities.argmax(axis=1) == images.labels).mean())
+    assert result.metrics["accuracy"] == pytest.approx(accuracy, abs=1 / 349)
+    assert accuracy != before["accuracy"]
+    after = json.loads(run.metrics.read_text())
+    assert after.items() >= before.items()
+    assert after["tta_flip_shift_accuracy"] == result.metrics["accuracy"]
+    assert {key for key in after if key not in before} == {f"tta_flip_shift_{key}" for key in result.metrics}
+    assert {name: (run.report / name).read_bytes() for name in pages} == pages
+    assert result.files["report"].name == "test_tta_flip_shift.html"
+    page = result.files["report"].read_text()
+    assert "the mean over the views of flip_shift" in page
+    assert f"kcnn evaluate {run.path} --tta flip_shift" in page
+    written = json.loads(result.files["evaluation"].read_text())
+    assert written["tta"] == "flip_shift"
+    assert result.calibrated["temperature"] == measured[1].calibrated["temperature"]  # of the plain model
+
+
+def test_test_time_augmentation_of_other_images_changes_no_metrics(smoke_run, tmp_path, digit_files):
+    run = copy_of(smoke_run, tmp_path)
+    for file in digit_files.glob("*.png"):
+        target = tmp_path / "other" / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    before = run.metrics.read_bytes()
+    result = evaluate(run, data_path=str(tmp_path / "other"), tta="flip")
+    assert result.files["evaluation"].name == "evaluation_test_other_tta_flip.json"
+    assert evaluate(run, split="validation", tta="flip").files["report"].name == "validation_tta_flip.html"
+    assert run.metrics.read_bytes() == before
+
+
+def test_the_command_line_says_that_views_were_averaged(smoke_run, kcnn, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    code, out, _ = kcnn("evaluate", run.path, "--tta", "flip")
+    assert code == 0
+    assert "349 test images with test-time augmentation flip, loss" in out
+    code, out, _ = kcnn("evaluate", run.path, copy_of(smoke_run, tmp_path / "b").path, "--tta", "flip", "--json")
+    assert code == 0
+    assert [one["tta"] for one in json.loads(out)["runs"]] == ["flip", "flip"]

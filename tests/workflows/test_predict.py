@@ -1,15 +1,25 @@
 """Inference, and that every backend gives the same answers."""
 
 import csv
+import itertools
 import json
 import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import pack
 
 from kcnn.classifier import Classifier
-from kcnn.errors import RunError
-from kcnn.workflows.predict import predict
+from kcnn.data.named import named_images
+from kcnn.errors import RunError, UsageError
+from kcnn.metrics.calibration import softmax
+from kcnn.workflows import _ahead, _answers
+from kcnn.workflows.predict import predict, predict_batches
 
 
 def test_predictions_are_mostly_right(smoke_run, digit_files):
@@ -119,3 +129,242 @@ def test_calibrated_probabilities_are_asked_for(measured, kcnn, digit_files):
         powers = {label: value ** (1 / result.calibrated["temperature"]) for label, value in plain.items()}
         total = sum(powers.values())
         assert calibrated == pytest.approx({label: power / total for label, power in powers.items()}, abs=1e-4)
+
+
+# ------------------------------------------------------------ any number of images
+
+
+class Brightness:
+    """Answers by the mean pixel, and notes how many images it is asked about at one time."""
+
+    class_names, image_shape, resize = ["dark", "bright"], (8, 8, 1), "crop"
+
+    def __init__(self):
+        self.asked = []
+
+    def probabilities(self, images):
+        self.asked.append(len(images))
+        bright = images.mean(axis=(1, 2, 3), dtype="float32") / 255
+        return np.stack([1 - bright, bright], axis=1)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(_answers, "BATCH", 16)
+
+
+def test_an_archive_is_answered_as_its_folder(smoke_run, digit_files, tmp_path):
+    classifier = Classifier.open(smoke_run.path)
+    plain = {Path(one.image).name: one.top for one in predict(classifier, sorted(map(str, digit_files.iterdir())))}
+    archive = pack(digit_files, tmp_path / "digits.tar.xz")
+    packed = list(predict(classifier, named_images([archive])[0]))
+    assert {one.image.removeprefix(f"{archive}/pets/"): one.top for one in packed} == plain
+
+
+def test_batches_have_few_sizes_and_change_no_answer(digit_files, small_batches):
+    files = sorted(map(str, digit_files.iterdir()))
+    one_by_one = [next(iter(predict(Brightness(), [file]))).top for file in files]
+    sizes = set()
+    for count in range(1, len(files) + 1):
+        model = Brightness()
+        assert [one.top for one in predict(model, files[:count])] == one_by_one[:count]
+        sizes |= set(model.asked)
+    assert sizes == {1, 2, 4, 8, 16}
+
+
+def test_a_list_without_an_end_is_answered_and_read_no_further_than_needed(digit_files, small_batches):
+    pulled = itertools.count()
+    files = map(str, itertools.cycle(sorted(digit_files.iterdir())))
+    batches = predict_batches(Brightness(), (file for file in files if next(pulled) >= 0))
+    for _ in range(5):
+        assert len(next(batches)) == 16
+    batches.close()
+    assert next(pulled) <= 16 * (5 + _ahead.DEPTH + 2)
+    assert not [thread for thread in threading.enumerate() if thread.name == "kcnn-ahead"]
+
+
+def test_what_has_come_is_answered_while_the_next_has_yet_to_come(digit_files):
+    files = sorted(map(str, digit_files.iterdir()))
+    asked = threading.Event()
+
+    def images():
+        yield from [*files[:3], None]
+        assert asked.wait(20), "the next image was waited for"
+        yield from [None, None, files[3]]
+
+    batches = predict_batches(Brightness(), images())
+    assert [one.image for one in next(batches)] == files[:3]
+    asked.set()
+    assert [one.image for batch in batches for one in batch] == files[3:4]
+
+
+def test_a_batch_is_decoded_while_the_one_before_is_answered(digit_files, small_batches):
+    files = sorted(map(str, digit_files.iterdir()))
+    came = threading.Event()
+
+    def images():
+        yield from files[:32]
+        came.set()
+
+    class Waiting(Brightness):
+        def probabilities(self, images):
+            assert came.wait(20), "the second batch was not read meanwhile"
+            return super().probabilities(images)
+
+    assert len(list(predict(Waiting(), images()))) == 32
+
+
+def test_an_error_in_the_list_is_raised_after_what_came_before_it(digit_files):
+    def images():
+        yield from [str(next(digit_files.iterdir())), None]
+        raise UsageError("no list")
+
+    batches = predict_batches(Brightness(), images())
+    assert len(next(batches)) == 1
+    with pytest.raises(UsageError, match="no list"):
+        next(batches)
+
+
+def test_progress_tells_the_total_where_it_is_known(digit_files, small_batches):
+    files = sorted(map(str, digit_files.iterdir()))
+    calls = []
+    list(predict(Brightness(), files, total=45, done=5, progress=lambda *call: calls.append(call)))
+    assert calls == [(21, 45, "predicting"), (37, 45, "predicting"), (45, 45, "predicting")]
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from kcnn.data.named import named_images
+from kcnn.workflows.predict import predict_batches
+
+class Model:
+    class_names, image_shape, resize = ["a", "b"], (64, 64, 3), "crop"
+    def probabilities(self, images):
+        return np.full((len(images), 2), 0.5, "float32")
+
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+found, peaks = 0, []
+for batch in predict_batches(Model(), named_images(sys.argv[1:])[0]):
+    found += len(batch)
+    peaks.append(peak())
+print(found, peaks[-1] - peaks[4])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, digit_files):
+    """10,000 images of 64x64 would take 117 MiB; from the fifth batch on next to nothing is added."""
+    image = next(digit_files.iterdir())
+    with tarfile.open(tmp_path / "many.tar", "w") as archive:
+        for index in range(10_000):
+            archive.add(image, f"{index}.png")
+    result = subprocess.run(
+        [sys.executable, "-c", PEAK, tmp_path / "many.tar"], capture_output=True, text=True, check=True
+    )
+    found, grown = map(int, result.stdout.split())
+    assert found == 10_000
+    assert grown < 2**24
+
+
+# ------------------------------------------------------------ what is answered
+
+
+def test_below_the_threshold_an_image_is_not_known(digit_files):
+    files = sorted(map(str, digit_files.iterdir()))
+    plain = list(predict(Brightness(), files))
+    threshold = float(np.median([one.probability for one in plain]))
+    found = list(predict(Brightness(), files, threshold=threshold))
+    assert {one.known for one in found} == {True, False}
+    for one, before in zip(found, plain, strict=True):
+        assert before.known is None
+        assert "known" not in before.as_json()
+        assert one.top == before.top
+        assert one.known == (one.probability >= threshold)
+        assert one.label == (one.top[0][0] if one.known else "unknown")
+        assert one.as_json().items() >= {"label": one.label, "known": one.known}.items()
+
+
+def network(name, **options):
+    """Return a `Classifier` with random weights and statistics, from pixels of 16x16 to probabilities."""
+    import keras
+
+    from kcnn.initial import initialize
+    from kcnn.registry import MODELS
+
+    plain = MODELS.get(name)((16, 16, 3), 5, **options)
+    initialize(plain, seed=0)
+    draw = np.random.default_rng(0)
+    for layer in plain.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(draw.normal(0, 0.1, layer.moving_mean.shape))
+    outputs = keras.layers.Softmax(name="probabilities")(plain.output)
+    return Classifier(keras.Model(plain.input, outputs), list("abcde"))
+
+
+def output_of(classifier, layer, images):
+    import keras
+
+    model = keras.Model(classifier.model.inputs[0], classifier.model.get_layer(layer).output)
+    return keras.ops.convert_to_numpy(model.predict_on_batch(images.astype("float32")))
+
+
+def test_embeddings_are_the_pooled_features():
+    """Of a residual network, against the mean of its last map in NumPy."""
+    classifier = network("residual_cnn")
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
+    probabilities, embeddings = classifier.probabilities_and_embeddings(images)
+    assert embeddings.dtype == np.float32
+    pooled = output_of(classifier, "features", images).mean(axis=(1, 2))
+    assert pooled.std() > 0.01
+    np.testing.assert_allclose(embeddings, pooled, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probabilities, classifier.probabilities(images), atol=1e-6)
+    kernel, bias = classifier.model.get_layer("logits").get_weights()
+    np.testing.assert_allclose(softmax(pooled.astype("float64") @ kernel + bias), probabilities, atol=1e-5)
+
+
+def test_embeddings_of_a_network_with_a_dense_head():
+    classifier = network("simple_cnn", width=4, depth=2, units=8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
+    kernel, bias = classifier.model.get_layer("head_dense").get_weights()
+    hidden = np.maximum(output_of(classifier, "features", images).reshape(3, -1) @ kernel + bias, 0)
+    found = classifier.probabilities_and_embeddings(images)[1]
+    assert found.shape == (3, 8)
+    np.testing.assert_allclose(found, hidden, rtol=1e-4, atol=1e-4 * hidden.max())
+
+
+def test_embeddings_of_a_model_that_kcnn_did_not_make():
+    import keras
+
+    inputs = keras.Input((4, 4, 1))
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(inputs))
+    images = np.arange(16, dtype="uint8").reshape(1, 4, 4, 1)
+    found = Classifier(keras.Model(inputs, outputs), ["a", "b"]).probabilities_and_embeddings(images)[1]
+    np.testing.assert_array_equal(found, images.reshape(1, 16))
+    flat = keras.layers.Softmax()(keras.layers.Flatten()(inputs))
+    with pytest.raises(UsageError, match="has no embeddings"):
+        Classifier(keras.Model(inputs, flat), list(map(str, range(16)))).probabilities_and_embeddings(images)
+
+
+def test_who_has_no_embeddings_is_told_so(digit_files):
+    with pytest.raises(UsageError, match="an exported file gives probabilities alone"):
+        predict(Brightness(), [str(next(digit_files.iterdir()))], embeddings=True)
+
+
+def test_test_time_augmentation_is_that_of_the_classifier(smoke_run, digit_files):
+    from kcnn.data.decode import decode
+    from kcnn.tta import averaged
+
+    classifier = Classifier.open(smoke_run.path)
+    files = sorted(map(str, digit_files.iterdir()))[:8]
+    pixels = np.stack([decode(file, classifier.image_shape) for file in files])
+    expected, embeddings = averaged(classifier, "flip_shift").probabilities_and_embeddings(pixels)
+    found = list(predict(classifier, files, top=10, tta="flip_shift", embeddings=True))
+    for one, row, embedding in zip(found, expected, embeddings, strict=True):
+        assert dict(one.top) == pytest.approx(dict(zip(classifier.class_names, row.tolist(), strict=True)), abs=1e-6)
+        np.testing.assert_allclose(one.embedding, embedding, atol=1e-4)
+    plain = list(predict(classifier, files, top=10))
+    assert max(abs(dict(a.top)["3"] - dict(b.top)["3"]) for a, b in zip(found, plain, strict=True)) > 1e-3

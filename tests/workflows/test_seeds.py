@@ -62,7 +62,12 @@ def test_all_are_evaluated_on_the_same_test_images(three):
     found, spreads = evaluate_seeds(seeds)
     assert [seed for seed, _ in found] == [0, 1, 2]
     assert spreads["accuracy"].values == [evaluate(seeds.run(seed)).metrics["accuracy"] for seed in (0, 1, 2)]
-    assert json.loads(seeds.plan.read_text())["metrics"]["accuracy"]["std"] == spreads["accuracy"].std
+    kept = json.loads(seeds.plan.read_text())["metrics"]
+    assert kept["accuracy"]["std"] == spreads["accuracy"].std
+    _, others = evaluate_seeds(seeds, tta="flip")
+    assert others["accuracy"] != spreads["accuracy"]
+    expected = kept | {f"tta_flip_{key}": vars(value) for key, value in others.items()}
+    assert json.loads(seeds.plan.read_text())["metrics"] == expected
 
 
 def test_an_interruption_is_resumed_as_a_whole(three, tmp_path):
