@@ -61,7 +61,7 @@ def write_card(run):
             calibration_count=run.read_json(run.calibration)["count"] if run.calibration.is_file() else None,
             properties=found["properties"],
             corruptions=found["corruptions"] or {},
-            environment=environment_rows(environment),
+            environment=environment_rows({**environment, "data": None}),  # which have a section of their own
             backend=environment.get("backend"),
             weights=environment.get("weights"),
             command=environment.get("command"),

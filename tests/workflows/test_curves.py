@@ -57,14 +57,27 @@ def test_numbers_are_those_of_the_history(tmp_path, kcnn):
     assert pixels_of(tmp_path / "c.png").shape[1] > 600
 
 
-def test_each_run_has_a_thin_and_a_bold_line_of_its_colour(tmp_path):
+def amount(pixels, colour):
+    return (pixels == [int(colour[place : place + 2], 16) for place in (1, 3, 5)]).all(axis=-1).sum()
+
+
+def test_each_run_has_a_colour_of_its_own(tmp_path):
     ends = {"plain20": 0.91, "plain56": 0.87, "resnet20": 0.93, "resnet56": 0.95}
-    runs = [made(tmp_path, name, falling(40, end)) for name, end in ends.items()]
-    draw_errors(error_curves(runs), tmp_path / "c.png")
+    draw_errors(
+        error_curves([made(tmp_path, name, falling(40, end)) for name, end in ends.items()]), tmp_path / "c.png"
+    )
     pixels = pixels_of(tmp_path / "c.png")
     for colour in COLOURS[:4]:
-        wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
-        assert (pixels == wanted).all(axis=-1).sum() > 300, colour
+        assert amount(pixels, colour) > 300, colour
+
+
+def test_validation_is_bold_and_training_thin(tmp_path):
+    drawn = []
+    for name, validated in (("both", True), ("thin", False)):
+        run = made(tmp_path, name, falling(40, 0.9), validated=validated)
+        draw_errors(error_curves([run]), tmp_path / "c.png")
+        drawn.append(amount(pixels_of(tmp_path / "c.png"), COLOURS[0]))
+    assert drawn[0] > 2.5 * drawn[1] > 0
 
 
 def test_names_are_shown_as_they_are(tmp_path):
