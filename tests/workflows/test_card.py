@@ -124,7 +124,7 @@ def test_a_run_that_lost_files_still_has_a_card(run):
     run.metrics.write_text(json.dumps(json.loads(run.evaluation.read_text())["metrics"]))
     text = write_card(run).read_text()
     assert f"{known['accuracy']:.2%}" in text
-    assert "    kcnn fit recipe.toml\n" in text
+    assert "    kcnn fit recipe.toml --out ..\n" in text
 
 
 def test_the_card_names_the_data_and_no_folder(run, tmp_path, digit_files):
@@ -137,3 +137,16 @@ def test_the_card_names_the_data_and_no_folder(run, tmp_path, digit_files):
     text = write_card(run).read_text()
     assert "| name | `folder`, `photos`: " in text
     assert "secret" not in text
+    assert "or where `--data` does." in text
+
+
+@pytest.mark.slow
+def test_its_commands_work_where_it_lies(run, kcnn, monkeypatch, digit_files):
+    monkeypatch.chdir(run.path)
+    commands = [line.split() for line in run.card.read_text().splitlines() if line.startswith("    kcnn ")][1:]
+    assert [words[1] for words in commands] == ["fit", "evaluate", "predict"]
+    shutil.copy(next(digit_files.glob("*.png")), "photo.jpg")
+    for _, *words in commands:
+        code, _, err = kcnn(*words)
+        assert code == 0, err
+    assert (run.path.parent / "smoke-2" / "model.keras").is_file()
