@@ -7,7 +7,7 @@ BACKENDS ?= jax tensorflow torch
 DEMO_BACKEND ?= jax
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint format clean
+.PHONY: help demo test test-all bench results lint format clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes 
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/growth.py
+
+results: $(VENV)/.dev ## Write docs/results.md from the files of the runs that are in git.
+	$(BIN)/python docs/results.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

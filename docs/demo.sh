@@ -25,4 +25,4 @@ for index in range(0, 1797, 300):
 PYTHON
 "$BIN/kcnn" predict "$run" "$runs/*.png" --backend "$BACKEND"
 
-echo "The run lies in $run: model.keras, recipe.toml, history.csv, metrics.json, curves.png, report/."
+echo "The run lies in $run: model.keras, recipe.toml, history.csv, metrics.json, curves.png, MODEL_CARD.md, report/."

@@ -286,10 +286,11 @@ def to_toml(recipe: Recipe) -> str:
 def differences(old: str, new: str) -> list[str]:
     """Return a line for each value in which two recipes, given as TOML, would train differently.
 
-    Where data and weights lie, how much is held in memory, and how often a checkpoint is saved do not count.
+    Where data and weights lie, how much is held in memory, how often a checkpoint is saved, and the licence do not
+    count.
     """
     before, after = (_flat(tomllib.loads(text)) for text in (old, new))
-    for key in ("data.path", "model.weights", "data.memory_limit", "run.checkpoint_seconds"):
+    for key in ("data.path", "model.weights", "data.memory_limit", "run.checkpoint_seconds", "run.licence"):
         before.pop(key, None)
         after.pop(key, None)
     keys = [*before, *(key for key in after if key not in before)]

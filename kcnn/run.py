@@ -1,6 +1,7 @@
 """One folder of saved_models/: its files, each of which appears whole or not at all."""
 
 import contextlib
+import csv
 import json
 import os
 import shlex
@@ -106,8 +107,7 @@ class Run:
                 return run
             if run.recipe.is_file():
                 raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
-            if Seeds(candidate).plan.is_file():
-                raise RunError(f"{candidate} holds runs of several seeds. Name one, such as {candidate}/seed0.")
+            _check_no_seeds(candidate)
         raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{_near(path)}")
 
     @classmethod
@@ -123,6 +123,15 @@ class Run:
             f"{path} is not a run: expected a folder with recipe.toml, as `kcnn fit` makes. "
             "Start it with `kcnn fit RECIPE`."
         )
+
+    @classmethod
+    def open_begun(cls, path: Path | str) -> "Run":
+        """Return the run at `path`, or of that name below ./saved_models, that has a history, finished or not."""
+        for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+            if cls(candidate).history.is_file():
+                return cls(candidate)
+            _check_no_seeds(candidate)
+        raise RunError(f"{path} has no epoch behind it: expected a folder with history.csv, as `kcnn fit` makes.")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -143,7 +152,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return self.path.name or self.path.resolve().name  # that of "." is empty
 
     @property
     def model(self) -> Path:
@@ -185,6 +194,15 @@ class Run:
     def report(self) -> Path:
         return self.path / "report"
 
+    @property
+    def evaluation(self) -> Path:
+        """What `kcnn evaluate` found about the run's own test images."""
+        return self.report / "evaluation_test.json"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "MODEL_CARD.md"
+
     def write_json(self, path: Path, value: Any) -> None:
         """Write `value` as JSON, indented, in the order of its keys."""
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -197,6 +215,16 @@ class Run:
             raise RunError(f"{self.path} has no {path.name}; is it a run that `kcnn fit` made?") from error
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Return a row an epoch, without what an epoch has not; raise `RunError` where it is missing or damaged."""
+        try:
+            with self.history.open(encoding="utf-8", newline="") as file:
+                return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+        except FileNotFoundError as error:
+            raise RunError(f"{self.path} has no history.csv; is it a run that `kcnn fit` made?") from error
+        except (ValueError, TypeError, csv.Error) as error:
+            raise RunError(f"{self.history} is damaged: {error}") from error
 
     def known_environment(self) -> dict[str, Any]:
         """Return what environment.json holds; nothing where it is missing or damaged, since no run depends on it."""
@@ -252,6 +280,17 @@ class Seeds:
     @property
     def resume_command(self) -> str:
         return Run(self.path).resume_command
+
+
+def distinct_names(runs: list[Run]) -> list[str]:
+    """Return the names of the folders, or where two are alike their paths."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _check_no_seeds(path: Path) -> None:
+    if Seeds(path).plan.is_file():
+        raise RunError(f"{path} holds runs of several seeds. Name one, such as {path}/seed0.")
 
 
 def _near(path: Path | str) -> str:

@@ -145,6 +145,7 @@ class RunConfig(Table):
 
     deterministic: bool = Field(False, description="Use only operations that give the same bits each time; slower.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Between two checkpoints in an epoch; 0: each step.")
+    licence: str | None = Field(None, min_length=1, description="Of the trained model, for its card: 'Apache-2.0'.")
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]

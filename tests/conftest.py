@@ -75,6 +75,17 @@ def smoke_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def measured(smoke_run, tmp_path_factory):
+    """A copy of the smoke run, and what `evaluate` found about it, corruptions included."""
+    from copied_runs import copy_of
+
+    from kcnn.workflows.evaluate import evaluate
+
+    run = copy_of(smoke_run, tmp_path_factory.mktemp("measured"))
+    return run, evaluate(run, corruptions=True)
+
+
+@pytest.fixture(scope="session")
 def digit_files(tmp_path_factory):
     """Forty handwritten digits as PNG files, named by their label."""
     from PIL import Image

@@ -14,6 +14,7 @@ from kcnn.cli._options import (
 )
 
 MOST_ROWS = 20  # classes that the terminal shows
+CURVES = "error_curves.png"
 
 
 @click.command("evaluate")
@@ -36,24 +37,40 @@ MOST_ROWS = 20  # classes that the terminal shows
     help="The file with every image; Parquet holds the probabilities of all classes.",
 )
 @tta_option
+@click.option(
+    "--curves",
+    is_flag=True,
+    help="Measure nothing; draw the error of each RUN over its epochs, also of runs that are not finished.",
+)
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True),
+    help=f"Where --curves draws: a .png, .svg or .pdf; default: {CURVES}.",
+)
 @backend_option
 @device_option
 @json_option
 @debug_option
-def command(runs, backend, device, as_json, **options):
+def command(runs, curves, output, backend, device, as_json, **options):
     """Measure the model in RUN on its test images: accuracy with its interval, each class, calibration, mistakes.
 
-    Everything is in the page RUN/report/index.html, with tables beside it. Several runs are measured on the same images
-    and compared. Data of your own that has no splits is measured whole, and reported beside the run's own figures
-    without changing them.
+    Everything is in the page RUN/report/index.html, with tables beside it, and in short in RUN/MODEL_CARD.md. Several
+    runs are measured on the same images and compared. Data of your own that has no splits is measured whole, and
+    reported beside the run's own figures without changing them.
     """
     from kcnn.run import Run, Seeds
 
+    if curves:
+        if options["data"] or options["corruptions"]:
+            raise click.UsageError("--curves reads histories and measures nothing: leave --data and --corrupt out.")
+        _draw_curves(_distinct([Run.open_begun(run) for run in runs]), output or CURVES, as_json)
+        return
+    if output:
+        raise click.UsageError("--output belongs to --curves; what is measured lies in RUN/report/.")
     options["data_path"] = options.pop("data")
     seeds = Seeds.find(runs[0]) if len(runs) == 1 else None
-    runs = [] if seeds else [Run.open(run) for run in runs]
-    if len({run.path.resolve() for run in runs}) < len(runs):
-        raise click.UsageError("A run is named twice.")
+    runs = [] if seeds else _distinct([Run.open(run) for run in runs])
     use_backend(backend, device)
 
     from kcnn.cli._progress import counting
@@ -74,6 +91,32 @@ def command(runs, backend, device, as_json, **options):
             shown = _show, runs[0], evaluate(runs[0], **options)
     show, *results = shown
     show(*results, options["split"], options["tta"], as_json)
+
+
+def _distinct(runs):
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise click.UsageError("A run is named twice.")
+    return runs
+
+
+def _draw_curves(runs, path, as_json):
+    from kcnn.workflows.curves import check_picture, draw_errors, error_curves
+
+    check_picture(path)
+    found = error_curves(runs)
+    draw_errors(found, path)
+    if as_json:
+        show_json({"picture": str(path), "runs": [vars(curve) for curve in found]})
+        return
+    rows = []
+    for curve in found:
+        validated = ("n/a", "n/a")
+        if curve.validation is not None:
+            best = min(curve.validation)
+            validated = (f"{curve.validation[-1]:.2%}", f"{best:.2%} in {curve.epochs[curve.validation.index(best)]}")
+        rows.append((curve.name, f"{curve.epochs[-1]}", f"{curve.training[-1]:.2%}", *validated))
+    _show_table(("run", "epoch", "training error", "validation error", "lowest"), rows)
+    click.echo(f"Picture: {path}")
 
 
 def _show_seeds(seeds, found, spreads, split, tta, as_json):
@@ -143,6 +186,8 @@ def _show(run, result, split, tta, as_json):
         _show_corruptions(result)
     click.echo(f"Report: {result.files['report']}")
     click.echo(f"Every image: {result.files['predictions']}")
+    if "card" in result.files:
+        click.echo(f"Model card: {result.files['card']}")
     click.echo(f"Next: kcnn predict {run.path} IMAGE...")
 
 

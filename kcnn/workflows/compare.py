@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from kcnn import recipe as recipes
 from kcnn.errors import UsageError
 from kcnn.metrics.comparison import holm, mcnemar
+from kcnn.run import distinct_names
 from kcnn.workflows.evaluate import evaluate, load_images
 
 
@@ -41,7 +42,7 @@ def compare(runs, *, progress=None, **options):
     Raises:
         UsageError: They were not measured on the same images with the same labels.
     """
-    named = dict(zip(_names(runs), runs, strict=True))
+    named = dict(zip(distinct_names(runs), runs, strict=True))
     _check_images(named, options.get("data_path"), options.get("split", "test"), progress)
     found = []
     for name, run in named.items():
@@ -71,9 +72,3 @@ def _pairs(found):
         difference = one.metrics["accuracy"] - other.metrics["accuracy"]
         rows.append((first, second, difference, *mcnemar(one.right, other.right)))
     return [Pair(*row, adjusted) for row, adjusted in zip(rows, holm([row[-1] for row in rows]), strict=True)]
-
-
-def _names(runs):
-    """Return the names of the folders, or where two are alike their paths."""
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]

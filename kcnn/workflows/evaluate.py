@@ -8,6 +8,7 @@ from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 
 from kcnn import data
 from kcnn import recipe as recipes
+from kcnn.anatomy.macs import count_macs
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from kcnn.errors import DataError, UsageError
@@ -21,6 +22,7 @@ from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
 from kcnn.workflows._heatmaps import overlay
 from kcnn.workflows._tables import check_predictions, write_tables
+from kcnn.workflows.card import write_card
 from kcnn.workflows.report import write_report
 
 MISTAKES = 24  # in the gallery
@@ -69,7 +71,8 @@ class Evaluation:
         corruptions: Corruption -> accuracy at each strength; None where nobody asked.
         right: Boolean array (N,), in the order of the images' names.
         fingerprint: Of the images and their labels.
-        files: What was written: report, confusion, classes, predictions, evaluation.
+        files: What was written: report, confusion, classes, predictions, evaluation, and of the run's own test images
+            card.
         tta: The test-time augmentation, or None.
     """
 
@@ -160,9 +163,13 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     )
     result.files.update(write_tables(run, result, probabilities, images, predictions))
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
+    if what == "test":
+        result.files["card"] = run.card
     run.write_json(result.files["evaluation"], result.as_json())
     if split == "test" and not data_path:
-        run.update_metrics(with_prefix(metrics, tta))
+        run.update_metrics({**with_prefix(metrics, tta), "macs": count_macs(classifier.model)})
+    if what == "test":
+        write_card(run)
     return result
 
 

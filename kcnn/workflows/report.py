@@ -1,7 +1,6 @@
 """One page about a run that opens from disk: a single HTML file with everything in it."""
 
 import base64
-import csv
 import io
 import math
 import shlex
@@ -55,9 +54,9 @@ def write_report(run, evaluation=None, heatmaps=None):
         metrics=metrics,
         training=", ".join(text.format(metrics[key]) for key, text in TRAINING.items() if key in metrics),
         recipe=run.recipe.read_text(encoding="utf-8"),
-        environment=_environment(environment),
+        environment=environment_rows(environment),
         commands=_commands(run, environment, evaluation),
-        curves=_curves(_history(run.history)) if run.history.is_file() else [],
+        curves=_curves(run.read_history()) if run.history.is_file() else [],
         evaluation=evaluation,
         **(_measured(evaluation, heatmaps or {}) if evaluation else {}),
     )
@@ -75,15 +74,15 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(share=_share, number=_number)
+    environment.filters.update(share=as_share, number=as_number)
     return environment.get_template("report.html")
 
 
-def _share(value, digits=2):
+def as_share(value, digits=2):
     return "n/a" if value is None else f"{value:.{digits}%}"
 
 
-def _number(value, digits=4):
+def as_number(value, digits=4):
     return "n/a" if value is None else f"{value:.{digits}f}"
 
 
@@ -92,7 +91,7 @@ def _measured(evaluation, heatmaps):
     shown = _shown_classes(evaluation)
     rows = sorted(evaluation.classes, key=lambda row: math.inf if row["f1"] is None else row["f1"])
     return {
-        "numbers": _numbers(evaluation.metrics),
+        "numbers": numbers(evaluation.metrics),
         "hardest": evaluation.classes if len(rows) <= MOST_ROWS else rows[:MOST_ROWS],
         "shown": [evaluation.class_names[k] for k in shown],
         "matrix": _matrix(evaluation.confusion, evaluation.class_names, shown),
@@ -105,13 +104,13 @@ def _measured(evaluation, heatmaps):
     }
 
 
-def _numbers(metrics):
+def numbers(metrics):
     """Return (label, value, interval or None, meaning) of each number, as texts."""
     found = []
     for key, (label, kind, meaning) in METRICS.items():
         if metrics.get(key) is None:
             continue
-        write = _share if kind == "share" else _number
+        write = as_share if kind == "share" else as_number
         ends = [metrics.get(f"{key}_low"), metrics.get(f"{key}_high")]
         found.append((label, write(metrics[key]), " to ".join(map(write, ends)) if None not in ends else None, meaning))
     return found
@@ -214,12 +213,7 @@ def _corruption_chart(evaluation):
     return chart("Accuracy", "strength", series, summary=summary, y_range=(0, 1), whole_x=True)
 
 
-def _history(path):
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def _environment(found):
+def environment_rows(found):
     """Return (name, text) of what is known about where the run was trained."""
     data = found.get("data") or {}
     named = {

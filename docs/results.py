@@ -1,0 +1,156 @@
+"""Writes docs/results.md from the files of runs alone: python docs/results.py.
+
+The runs are the models that saved_models/ ships, and those whose numbers lie in docs/runs/; docs/ship.py puts both
+there.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from ship import ROOT, shipped
+
+from kcnn import recipe as recipes
+from kcnn.cli.fit import command as fit
+from kcnn.run import Run, Seeds, write_text
+from kcnn.workflows._plan import read_plan
+from kcnn.workflows.card import as_code
+
+PAGE = ROOT / "docs" / "results.md"
+NUMBERS = ROOT / "docs" / "runs"
+
+OPENING = """\
+# Results
+
+Written by `python docs/results.py` from each run's `metrics.json`, `environment.json` and `seeds.json`, never by hand;
+a test compares. Accuracies are of test images that training never saw. In brackets is a 95 % interval: of one seed
+Wilson's, which says how far other test images may fall; of several Student's, of the mean, which says how far other
+seeds may fall, behind the standard deviation between seeds. Minutes are of training and validation, and images a second
+the median of the epochs while training, on the machine that stands below.
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table.
+
+    Attributes:
+        place: The run's folder, below the repository's root.
+        recipe: Its name, with what was set otherwise.
+        backend: Of the training.
+        accuracy: With its interval, in words.
+        seeds: How many.
+        minutes, speed: Of a seed; images a second.
+        parameters: Of the model.
+        data: (name, fingerprint, training, validation and test images).
+        environment: The run's environment.json.
+    """
+
+    place: str
+    recipe: str
+    backend: str
+    accuracy: str
+    seeds: int
+    minutes: float
+    speed: float
+    parameters: int
+    data: tuple
+    environment: dict
+
+
+def folders():
+    """Return the folders of all runs that the page is about."""
+    kept = sorted(path for path in NUMBERS.glob("*") if path.is_dir())
+    return [*shipped(), *kept]
+
+
+def line(folder):
+    """Return the `Line` of a run, or of several seeds."""
+    seeds = Seeds(folder)
+    runs = [seeds.run(seed) for seed in read_plan(seeds)[1]] if seeds.plan.is_file() else [Run(folder)]
+    metrics = [run.read_json(run.metrics) for run in runs]
+    environment = runs[0].read_json(runs[0].environment)
+    given, data = recipes.load(runs[0].recipe).data, environment["data"]
+    return Line(
+        place=folder.relative_to(ROOT).as_posix(),
+        recipe=recipe_of(environment["command"], folder.name),
+        backend=environment["backend"],
+        accuracy=_accuracy(seeds, metrics[0]),
+        seeds=len(runs),
+        minutes=mean(each["seconds"] for each in metrics) / 60,
+        speed=mean(each["images_per_second"] for each in metrics),
+        parameters=metrics[0]["parameters"],
+        data=(
+            Path(given.path).name if given.path else given.name,
+            data["fingerprint"],
+            data["train"],
+            data["validation"],
+            metrics[0]["count"],
+        ),
+        environment=environment,
+    )
+
+
+def recipe_of(command, otherwise):
+    """Return the recipe that a `kcnn fit` names and what it sets, or the run's name where it was not trained so."""
+    words = shlex.split(command or "")
+    if words[:2] != ["kcnn", "fit"]:
+        return otherwise
+    given = fit.make_context("fit", words[2:], resilient_parsing=True).params
+    path = Path(given["recipe"] or ("folder" if given["data"] else "digits"))
+    name = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
+    changed = [setting for setting in given["settings"] or () if not setting.startswith("run.")]
+    changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
+    return ", ".join([name or otherwise, *changed])
+
+
+def _accuracy(seeds, metrics):
+    if not seeds.plan.is_file():
+        return f"{metrics['accuracy']:.2%} ({metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%})"
+    found = Run(seeds.path).read_json(seeds.plan)["metrics"]["accuracy"]
+    return f"{found['mean']:.2%} ± {found['std']:.2%} ({found['low']:.2%} to {found['high']:.2%})"
+
+
+def page(lines):
+    """Return the page about some lines, as Markdown."""
+    lines = sorted(lines, key=lambda each: (each.recipe, each.backend, each.place))
+    return "\n".join([OPENING, *_table(lines), *_data(lines), *_repeat(lines)])
+
+
+def _table(lines):
+    yield "| | recipe | backend | accuracy | seeds | minutes | images a second | parameters | data |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for number, each in enumerate(lines, 1):
+        numbers = f"{each.seeds} | {each.minutes:,.2f} | {each.speed:,.0f} | {each.parameters:,}"
+        copy = f"{as_code(each.data[0])} {each.data[1][:8]}"
+        yield f"| {number} | {as_code(each.recipe)} | {each.backend} | {each.accuracy} | {numbers} | {copy} |"
+    yield ""
+
+
+def _data(lines):
+    yield "## The copies of the data\n"
+    yield "| data | fingerprint of training and validation images | training | validation | test |"
+    yield "|---|---|---|---|---|"
+    for name, fingerprint, *counts in sorted({each.data for each in lines}):
+        yield f"| {as_code(name)} | {fingerprint} | {' | '.join(f'{count:,}' for count in counts)} |"
+    yield ""
+
+
+def _repeat(lines):
+    yield "## How to repeat each line\n"
+    yield "And then `kcnn evaluate` with the run that the command names at its end.\n"
+    for number, each in enumerate(lines, 1):
+        found = each.environment
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        machine = (
+            f"{found['processor']}, {found['cores']} cores, {found['threads']} threads, {', '.join(found['devices'])}"
+        )
+        yield f"{number}. {as_code(found['command'] or 'unknown')}  "
+        yield f"   [{each.place}](../{each.place}), {found['started'][:10]}, {machine}; {versions}"
+    yield ""
+
+
+if __name__ == "__main__":
+    write_text(PAGE, page([line(folder) for folder in folders()]))
+    print(f"Written: {PAGE.relative_to(ROOT)}")

@@ -1,0 +1,73 @@
+"""docs/results.md: what docs/results.py makes of the runs that are in git."""
+
+import json
+import os
+import shutil
+
+import pytest
+import results
+import ship
+
+from kcnn.run import Run
+
+
+def test_the_page_is_that_of_the_runs():
+    made = results.page([results.line(folder) for folder in results.folders()])
+    if os.environ.get("KCNN_REWRITE_GOLDEN") == "1":
+        results.PAGE.write_text(made)
+    assert results.PAGE.read_text() == made, "python docs/results.py writes it anew"
+
+
+@pytest.mark.parametrize(
+    ("command", "recipe"),
+    [
+        ("kcnn fit cifar10_resnet20 --backend jax", "cifar10_resnet20"),
+        ("kcnn fit --backend jax --data 'my photos' folder", "folder"),
+        ("kcnn fit", "digits"),
+        ("kcnn fit --data x.zip", "folder"),
+        ("kcnn fit a --set model.name=plain20 --set run.licence=MIT --epochs 3", "a, model.name=plain20, epochs=3"),
+        ("kcnn fit saved_models/x/recipe.toml", "x"),
+        ("kcnn fit recipe.toml", "otherwise"),
+        ("python train.py", "otherwise"),
+        (None, "otherwise"),
+    ],
+)
+def test_the_recipe_is_that_of_the_command(command, recipe):
+    assert results.recipe_of(command, "otherwise") == recipe
+
+
+@pytest.fixture
+def lines(measured, tmp_path, monkeypatch):
+    """A run, and one of two seeds of another recipe, whose numbers alone are kept."""
+    for module in (ship, results):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    source = measured[0]
+    ship.ship(source.path, tmp_path / "docs" / "runs" / "one")
+    seeds = tmp_path / "seeds"
+    for seed, seconds in enumerate((60, 180)):
+        run = Run(shutil.copytree(source.path, seeds / f"seed{seed}"))
+        run.update_metrics({"seconds": seconds})
+        environment = run.known_environment() | {"command": "kcnn fit a|b --seeds 2", "backend": "torch"}
+        run.write_json(run.environment, environment)
+    spread = {"mean": 0.9, "std": 0.01, "low": 0.8, "high": 1.0, "values": [0.89, 0.91]}
+    plan = {"seeds": [0, 1], "recipe": source.recipe.read_text(), "metrics": {"accuracy": spread}}
+    (seeds / "seeds.json").write_text(json.dumps(plan))
+    ship.ship(seeds, tmp_path / "docs" / "runs" / "two")
+    return [results.line(tmp_path / "docs" / "runs" / name) for name in ("two", "one")]
+
+
+def test_a_line_holds_the_numbers_of_the_run(lines, measured):
+    text = results.page(lines)
+    run, _ = measured
+    known = json.loads(run.metrics.read_text())
+    assert f"| `smoke` | {json.loads(run.environment.read_text())['backend']} | {known['accuracy']:.2%} (" in text
+    assert f"| {known['parameters']:,} | `digits` " in text
+    assert f"{known['images_per_second']:,.0f}" in text
+
+
+def test_several_seeds_are_one_line(lines):
+    text = results.page(lines)
+    assert "| 1 | `a\\|b` | torch | 90.00% ± 1.00% (80.00% to 100.00%) | 2 | 2.00 |" in text
+    assert "1. `kcnn fit a\\|b --seeds 2`" in text
+    assert "2. `kcnn fit smoke`" in text
+    assert text.count("\n| `digits` |") == 1  # one copy of the data, of both
