@@ -14,11 +14,11 @@ from kcnn.errors import DataError, UsageError
 from kcnn.explain.cam import grad_cam
 from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
+from kcnn.explain.pictures import overlay
 from kcnn.metrics import calibration, classes, intervals
 from kcnn.metrics.groups import by_property
 from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
-from kcnn.workflows._heatmaps import overlay
 from kcnn.workflows._tables import check_predictions, write_tables
 from kcnn.workflows.report import write_report
 
