@@ -46,6 +46,7 @@ bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes 
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/serving.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

@@ -44,9 +44,10 @@ LEVELS = {
     "assemble": 9,
     "classifier": 9,
     "opened": 10,
-    "workflows": 11,
-    "cli": 12,
-    "__main__": 13,
+    "serving": 11,
+    "workflows": 12,
+    "cli": 13,
+    "__main__": 14,
 }
 KERAS_FREE = (
     "errors",
@@ -143,6 +144,7 @@ def test_tables_resolve_and_describe(registry):
         ["recipes"],
         ["datasets"],
         ["fit", "--help"],
+        ["serve", "--help"],
     ],
     ids=str,
 )
@@ -150,7 +152,7 @@ def test_listing_and_help_import_no_keras(arguments):
     code = (
         "import sys\nfrom kcnn.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as error:\n    assert not error.code, error.code\n"
-        "heavy = {'keras', 'numpy', 'torch', 'jax', 'tensorflow'} & set(sys.modules)\n"
+        "heavy = {'keras', 'numpy', 'torch', 'jax', 'tensorflow', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
