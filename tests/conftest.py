@@ -1,6 +1,7 @@
 """One backend a test process: KERAS_BACKEND, or the first installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,13 @@ os.environ["KCNN_CACHE"] = CACHE.name
 os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
 CHOICE = backend.select()
+
+# A window that needs no screen, and that asks nobody for anything.
+BROWSER = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-quic"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +105,21 @@ def digit_files(tmp_path_factory):
         pixels = (digits.images[index] * 255 / 16).round().astype("uint8")
         Image.fromarray(pixels).save(folder / f"{digits.target[index]}_{index:03d}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; where there is none the test is skipped."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in BROWSER:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield found
+    found.quit()

@@ -45,9 +45,10 @@ LEVELS = {
     "assemble": 9,
     "classifier": 9,
     "opened": 10,
-    "workflows": 11,
-    "cli": 12,
-    "__main__": 13,
+    "serving": 11,
+    "workflows": 12,
+    "cli": 13,
+    "__main__": 14,
 }
 KERAS_FREE = (
     "errors",
@@ -147,6 +148,7 @@ def test_tables_resolve_and_describe(registry):
         ["fit", "--help"],
         ["predict", "--help"],
         ["evaluate", "--help"],
+        ["serve", "--help"],
     ],
     ids=str,
 )
@@ -154,7 +156,7 @@ def test_listing_and_help_import_no_keras(arguments):
     code = (
         "import sys\nfrom kcnn.cli import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit as error:\n    assert not error.code, error.code\n"
-        "heavy = {'keras', 'numpy', 'torch', 'jax', 'tensorflow'} & set(sys.modules)\n"
+        "heavy = {'keras', 'numpy', 'torch', 'jax', 'tensorflow', 'fastapi', 'uvicorn'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)

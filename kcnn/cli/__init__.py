@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
     "explain": "kcnn.cli.explain",
+    "serve": "kcnn.cli.serve",
     "parity": "kcnn.cli.parity",
     "bench": "kcnn.cli.bench",
     "describe": "kcnn.cli.describe",

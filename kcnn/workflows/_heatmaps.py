@@ -1,46 +1,17 @@
-"""Pictures of maps over images."""
+"""Contact sheets of maps over images, and their curves."""
 
 import math
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from PIL import Image
 
-from kcnn.explain.maps import normalise, to_size
+from kcnn.explain.maps import normalise
+from kcnn.explain.pictures import COLOURS, enlarged, overlay
 from kcnn.run import atomic
 
-COLOURS = "inferno"  # from dark to light, so that it is read without seeing colours too
-SIDE = 256  # pixels, at least, of the shorter side of a picture
-COVER = 0.7  # of the image is hidden where a map is 1
 PANELS = 6  # beside each other on a contact sheet
-
-
-def heatmap(heat):
-    """Return a picture of a map (H, W) from 0 to 1."""
-    return Image.fromarray(_coloured(_enlarged_map(heat)))
-
-
-def overlay(pixels, heat):
-    """Return a picture of a map (H, W) from 0 to 1 over its image, uint8 (H, W, C).
-
-    The image loses its colour, so that all colour is the map's; the higher the map, the more it hides.
-    """
-    image = enlarged(pixels).convert("L").convert("RGB")
-    heat = _enlarged_map(heat)
-    cover = COVER * heat[..., None] ** 0.7
-    mixed = np.asarray(image) * (1 - cover) + _coloured(heat) * cover
-    return Image.fromarray(mixed.round().astype("uint8"))
-
-
-def enlarged(pixels):
-    """Return an image, uint8 (H, W, C), as a picture in which each pixel is a square that can be seen."""
-    height, width, channels = pixels.shape
-    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    times = _times(height, width)
-    return picture.resize((width * times, height * times), Image.Resampling.NEAREST)
 
 
 def draw_sheet(rows, path):
@@ -116,17 +87,3 @@ def _answer(one):
 
 def _short(text, room=20):
     return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-(room - room // 2) :]}"
-
-
-def _times(height, width):
-    return math.ceil(SIDE / min(height, width))
-
-
-def _enlarged_map(heat):
-    height, width = heat.shape
-    times = _times(height, width)
-    return to_size(heat[None], height * times, width * times)[0].clip(0, 1)
-
-
-def _coloured(heat):
-    return (colormaps[COLOURS](heat)[..., :3] * 255).round().astype("uint8")

@@ -15,12 +15,12 @@ from kcnn.errors import DataError, UsageError
 from kcnn.explain.cam import grad_cam
 from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
+from kcnn.explain.pictures import overlay
 from kcnn.metrics import calibration, classes, intervals
 from kcnn.metrics.groups import by_property
 from kcnn.tta import averaged
 from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
-from kcnn.workflows._heatmaps import overlay
 from kcnn.workflows._tables import check_predictions, write_tables
 from kcnn.workflows.card import write_card
 from kcnn.workflows.report import write_report
@@ -163,12 +163,12 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     )
     result.files.update(write_tables(run, result, probabilities, images, predictions))
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
-    if what == "test":
+    if result.what == "test":
         result.files["card"] = run.card
     run.write_json(result.files["evaluation"], result.as_json())
     if split == "test" and not data_path:
         run.update_metrics({**with_prefix(metrics, tta), "macs": count_macs(classifier.model)})
-    if what == "test":
+    if result.what == "test":
         write_card(run)
     return result
 

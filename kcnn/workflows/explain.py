@@ -11,9 +11,10 @@ from kcnn.errors import UsageError
 from kcnn.explain.faithfulness import area, deletion, insertion
 from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
+from kcnn.explain.pictures import heatmap, overlay
 from kcnn.registry import METHODS, did_you_mean
 from kcnn.run import atomic
-from kcnn.workflows._heatmaps import draw_curves, draw_sheet, heatmap, overlay
+from kcnn.workflows._heatmaps import draw_curves, draw_sheet
 
 PAGE = 12  # images that are explained at one time, and on one contact sheet
 RANDOM = "random order"  # what a map has to be better than

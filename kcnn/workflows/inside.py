@@ -11,8 +11,8 @@ from kcnn.data.decode import decode
 from kcnn.errors import UsageError
 from kcnn.explain.maximise import maximise
 from kcnn.explain.network import TakenApart
+from kcnn.explain.pictures import COLOURS, enlarged
 from kcnn.run import atomic
-from kcnn.workflows._heatmaps import COLOURS, enlarged
 
 MOST_KERNELS = 256
 MOST_MAPS = 16  # of a stage

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browsing import contrast, screen
 from copied_runs import copy_of
 
 from kcnn.workflows.evaluate import Evaluation, Mistake, evaluate, measure
@@ -156,29 +157,9 @@ def test_other_data_gets_a_page_of_its_own(measured, tmp_path, digit_files):
     assert (run.report / "index.html").read_text() == before
 
 
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield found
-    found.quit()
-
-
 def opened(browser, page, width, dark=False):
     """Open a page from disk on a screen of so many pixels."""
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    screen(browser, width, dark)
     browser.get(page.resolve().as_uri())
 
 
@@ -215,15 +196,6 @@ def test_the_colours_follow_the_reader_and_can_be_read(browser, measured):
             ground = np.multiply(ground[:3], cover) + np.multiply(page, 1 - cover)
             assert contrast(ground, ink) > 4.5, (ink, ground)  # WCAG 2.1, level AA
     assert pages[0] > 700 > 100 > pages[1]
-
-
-def contrast(one, other):
-    """The contrast ratio of two sRGB colours, after WCAG 2.1."""
-    lights = []
-    for colour in (one, other):
-        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
-        lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05)
-    return max(lights) / min(lights)
 
 
 def test_a_cell_under_the_pointer_tells_its_numbers(browser, measured):

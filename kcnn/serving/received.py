@@ -1,0 +1,123 @@
+"""Images out of a request: multipart, JSON with base64, or one image by itself."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kcnn.data.decode import peek, read_pixels
+from kcnn.errors import ImageError
+from kcnn.serving.refused import Refused
+
+NAME = 200  # letters of a name that are given back
+
+
+@dataclass(frozen=True)
+class Received:
+    """One image as it came: its name, and its bytes, or their base64."""
+
+    name: str
+    data: bytes | str
+
+
+class Named(BaseModel):
+    """An image in JSON that has a name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: str
+    name: str | None = None
+
+
+class Images(BaseModel):
+    """The body of a request in JSON: each image in base64, or as a data URL."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[str | Named]
+
+
+async def images_of(request, limits):
+    """Return the `Received` images of a Starlette request; at least one.
+
+    Raises:
+        Refused: It holds none, or too many, or is of a type or a form that is not understood.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        found = await _of_form(request, limits)
+    elif kind == "application/json":
+        found = _of_json(await request.body(), limits)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        found = [Received("image", await request.body())]
+    else:
+        raise Refused(
+            415,
+            "type",
+            "Expected multipart/form-data, application/json, or an image's own type such as image/jpeg. "
+            f"Received: {kind[:NAME] or 'no Content-Type'}",
+        )
+    if not found:
+        raise Refused(400, "form", "The request holds no image.")
+    return found
+
+
+async def _of_form(request, limits):
+    # One more than may be, so that too many are told from what is no form at all.
+    async with request.form(max_files=limits.images + 1, max_fields=limits.images + 1) as form:
+        parts = [part for _, part in form.multi_items()]
+        if any(isinstance(part, str) for part in parts):
+            raise Refused(400, "form", "Expected files alone in the form: each part needs a filename.")
+        _check_count(len(parts), limits)
+        return [Received(_name(part.filename, number), await part.read()) for number, part in enumerate(parts, 1)]
+
+
+def _of_json(body, limits):
+    try:
+        images = Images.model_validate_json(body).images
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in ("str", "Named"))
+        raise Refused(
+            400,
+            "form",
+            'Expected {"images": ["BASE64", ...]} or {"images": [{"name": "x.png", "data": "BASE64"}, ...]}. '
+            f"Received: {where + ': ' if where else ''}{first['msg']}"[: 3 * NAME],
+        ) from error
+    _check_count(len(images), limits)
+    named = [Named(data=one) if isinstance(one, str) else one for one in images]
+    return [Received(_name(one.name, number), one.data) for number, one in enumerate(named, 1)]
+
+
+def _check_count(count, limits):
+    if count > limits.images:
+        raise Refused(413, "images", f"A request may hold {limits.images} images. Send more in several requests.")
+
+
+def _name(name, number):
+    return name[:NAME] if name else f"image {number}"
+
+
+def pixels_of(one, image_shape, resize, most_pixels):
+    """Return the pixels of a `Received` image, uint8 of `image_shape`, and its own (height, width).
+
+    Raises:
+        ImageError: With the reason alone: it is no image, damaged, or of too many pixels.
+    """
+    data = _unwrapped(one.data) if isinstance(one.data, str) else one.data
+    height, width, _ = peek(data)
+    if height * width > most_pixels:
+        raise ImageError(f"{width} x {height} pixels are more than the {most_pixels:,} that this server decodes")
+    # A copy: what Pillow gives may not be written to, and PyTorch says so of any such array.
+    return np.array(read_pixels(data, image_shape, resize)), (height, width)
+
+
+def _unwrapped(text):
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError("its base64 is damaged") from error

@@ -1,0 +1,295 @@
+"""Requests that are refused: bad images, wrong forms, too much, too slow, without the key."""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+import zlib
+
+import httpx
+import pytest
+from known import POISON, Known, as_json, encoded, picture, post, serving, share
+from PIL import Image
+
+from kcnn.serving import server
+from kcnn.serving.limits import Limits
+
+
+def bomb(width, height):
+    """A PNG whose header promises more pixels than it has bytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+BAD = {
+    "no image": (b"hello", "its content is not that of"),
+    "empty": (b"", "the file is empty"),
+    "cut short": (encoded(Image.effect_noise((64, 64), 90))[:1000], "damaged or cut short"),
+    "of more pixels than this server takes": (bomb(101, 100), "101 x 100 pixels are more than the 10,000"),
+    "a bomb": (bomb(100_000, 100_000), "100000 x 100000 pixels are more than"),
+    "of one pixel": (encoded(Image.new("RGB", (1, 1))), "1 x 1 pixels are fewer"),
+    "a page": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "its content is not that of"),
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
+@pytest.mark.parametrize("image", BAD)
+def test_a_bad_image_gets_a_reason(client, path, image):
+    data, reason = BAD[image]
+    response = post(client, data, path=path)
+    assert response.status_code == 422
+    assert reason in response.json()["error"]
+    assert response.json()["error"].startswith("Cannot read 0.png: ")
+
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+WRONG = {
+    "no type": ({"content": b"x"}, 415, "no Content-Type"),
+    "another type": ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "Received: text/plain"),
+    "an empty form": ({"content": b"--x--\r\n", "headers": FORM}, 400, "holds no image"),
+    "a form without a boundary": (
+        {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
+        400,
+        "boundary",
+    ),
+    "no form": ({"content": b"hello", "headers": FORM}, 400, ""),
+    "a field": (
+        {"content": b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nhi\r\n--x--\r\n', "headers": FORM},
+        400,
+        "filename",
+    ),
+    "no JSON": ({"content": b"{", "headers": JSON}, 400, "Expected {"),
+    "deep JSON": ({"content": b'{"images":' + b"[" * 9000, "headers": JSON}, 400, "Expected {"),
+    "another key": ({"json": {"image": "x"}}, 400, "images: Field required"),
+    "numbers": ({"json": {"images": [1]}}, 400, "images.0"),
+    "no images": ({"json": {"images": []}}, 400, "holds no image"),
+    "too many": ({"json": as_json(*[picture(0)] * 4)}, 413, "may hold 3 images"),
+    "too many in a form": ({"files": [("image", ("a", picture(0)))] * 4}, 413, "may hold 3 images"),
+    "far too many in a form": ({"files": [("image", ("a", picture(0)))] * 40}, 400, ""),
+    "damaged base64": ({"json": {"images": ["!!"]}}, 422, "its base64 is damaged"),
+    "no base64": ({"json": {"images": ["ä"]}}, 422, "its base64 is damaged"),
+    "too large": ({"content": bytes(20_001), "headers": {"Content-Type": "image/png"}}, 413, "20,000 bytes"),
+    "top 0": ({"files": {"image": picture(0)}, "params": {"top": 0}}, 422, "top: Input should be greater"),
+    "top many": ({"files": {"image": picture(0)}, "params": {"top": "x"}}, 422, "top: "),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_request_gets_a_reason(client, what):
+    options, status, words = WRONG[what]
+    response = client.post("/v1/predict", **options)
+    assert response.status_code == status
+    assert words in response.json()["error"]
+
+
+def test_explaining_has_mistakes_of_its_own(client):
+    assert (
+        post(client, picture(0), path="/v1/explain", params={"class": "tow"})
+        .json()["error"]
+        .endswith("Did you mean 'two'?")
+    )
+    assert post(client, picture(0), path="/v1/explain", params={"method": "occlusion"}).status_code == 422
+    assert post(client, picture(0), picture(0), path="/v1/explain").status_code == 413
+    with serving(Known()) as (address, _), httpx.Client(base_url=address) as other:
+        response = post(other, picture(0), path="/v1/explain")
+        assert (response.status_code, response.json()) == (501, {"error": "There is none."})
+
+
+def test_wrong_paths_and_methods_are_told(client):
+    assert client.get("/v1/predict").status_code == 405
+    assert client.get("/etc/passwd").status_code == 404
+    assert "error" in client.get("/etc/passwd").json()
+
+
+def test_a_model_that_fails_is_an_error_without_its_insides():
+    with serving(Known()) as (address, _), httpx.Client(base_url=address) as client:
+        response = post(client, picture(POISON))
+        assert response.status_code == 500
+        assert "poison" not in response.text
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert post(client, picture(1)).status_code == 200
+
+
+# ---------------------------------------------------------------- too slow, too much
+
+
+def raw(address, *parts, pause=0.0):
+    """Send bytes with pauses between; return what comes back until the server closes, and after how many seconds."""
+    begin, received = time.monotonic(), b""
+    with connected(address) as connection:
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+        with contextlib.suppress(ConnectionError):
+            while data := connection.recv(65536):
+                received += data
+    return received, time.monotonic() - begin
+
+
+def connected(address):
+    host, _, port = str(address).removeprefix("http://").strip("/").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+LAST = HEAD + b"Connection: close\r\n"
+
+
+def length(image):
+    return f"Content-Length: {len(image)}\r\n\r\n".encode()
+
+
+def test_a_body_is_bounded_though_its_length_is_not_told(client):
+    chunk = b"4000\r\n" + bytes(0x4000) + b"\r\n"
+    answer, _ = raw(client.base_url, LAST + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 3)
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_length_that_is_too_large_is_refused_before_anything_is_sent(client):
+    answer, _ = raw(client.base_url, LAST + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(client):
+    image = picture(1)
+    answer, seconds = raw(client.base_url, HEAD + length(image) + image[:-1])
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in answer.lower()
+    assert 0.9 < seconds < 5
+
+
+def test_a_body_may_come_slowly(client):
+    image = picture(1)
+    answer, _ = raw(client.base_url, LAST + length(image), image[:9], image[9:], pause=0.1)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("start", [b"", b"POST /v1", b"POST /v1/predict HTTP/1.1\r\nX: "])
+def test_a_head_that_does_not_come_is_not_waited_for(client, monkeypatch, start):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    answer, seconds = raw(client.base_url, start)
+    assert 0.2 < seconds < 5
+    assert answer == b""
+    if start:  # between two requests there is more time
+        answer, seconds = raw(client.base_url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", start, pause=0.2)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert seconds < 5
+
+
+def test_who_goes_on_sending_after_a_refusal_is_hung_up_on(client, monkeypatch):
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    head = HEAD + b"Content-Length: 99999999\r\n\r\n"
+    answer, seconds = raw(client.base_url, head, *[bytes(1000)] * 40, pause=0.05)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert seconds < 5
+
+
+def test_noise_is_no_request(client):
+    answer, _ = raw(client.base_url, b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_an_answer_that_is_late_is_given_up():
+    model = Known()
+    with serving(model, limits=Limits(seconds=1.0)) as (address, service), httpx.Client(base_url=address) as client:
+        model.gate.clear()
+        response = post(client, picture(1))
+        assert (response.status_code, service._answers.taken) == (503, 0)
+        assert "not ready within 1 s" in response.json()["error"]
+        assert response.headers["retry-after"]
+        model.gate.set()
+
+
+def test_a_full_queue_says_when_to_come_again_and_loses_nobody():
+    model = Known()
+    answers = []
+
+    def ask(client, number):
+        answers.append((number, post(client, picture(1, number))))
+
+    limits = Limits(waiting=12, images=5)
+    with serving(model, limits=limits, most=4) as (address, service), httpx.Client(base_url=address) as client:
+        model.gate.clear()
+        threads = [threading.Thread(target=ask, args=(client, number)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        while service._answers.taken < 12:
+            time.sleep(0.01)
+        response = post(client, picture(1))
+        assert response.status_code == 503
+        assert 1 <= int(response.headers["retry-after"]) <= 60
+        assert client.get("/healthz").status_code == 200  # who only looks is answered all the same
+        assert "kcnn_waiting_images 12.0" in client.get("/metrics").text
+        model.gate.set()
+        for thread in threads:
+            thread.join(30)
+        assert post(client, picture(1)).status_code == 200
+    assert len(answers) == 12
+    for number, response in answers:
+        assert response.json()["predictions"][0]["probability"] == share(number)
+
+
+def test_bodies_that_are_held_are_bounded_together(monkeypatch):
+    monkeypatch.setattr("kcnn.serving.guard.BODIES", 2)
+    head = b"Content-Length: 20000\r\n\r\n"
+    with serving(Known(), limits=Limits(body=20_000, seconds=2)) as (address, _):
+        with connected(address) as one, connected(address) as two:
+            for held in (one, two):
+                held.sendall(HEAD + head + bytes(19_999))
+            time.sleep(0.3)
+            answer, _ = raw(address, LAST + head, bytes(5000))
+            assert answer.startswith(b"HTTP/1.1 503")
+        time.sleep(0.2)
+        with httpx.Client(base_url=address) as client:
+            assert post(client, picture(1)).status_code == 200
+
+
+# ---------------------------------------------------------------- the key
+
+
+@pytest.fixture(scope="module")
+def locked():
+    with serving(Known(), key="gehëim") as (address, _), httpx.Client(base_url=address) as client:
+        yield client
+
+
+KEY = "gehëim".encode()
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain", "/v1/model", "/metrics"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": "x"},
+        {"Authorization": "Bearer x"},
+        {"Authorization": b"Basic " + KEY},
+        {"X-API-Key": KEY + b"x"},
+    ],
+    ids=["none", "wrong", "wrong bearer", "another scheme", "longer"],
+)
+def test_without_the_key_nothing_is_told(locked, path, headers):
+    response = locked.request("POST" if path in ("/v1/predict", "/v1/explain") else "GET", path, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "zero" not in response.text
+
+
+@pytest.mark.parametrize("headers", [{"X-API-Key": KEY}, {"Authorization": b"Bearer " + KEY}], ids=["header", "bearer"])
+def test_the_key_opens(locked, headers):
+    assert locked.get("/v1/model", headers=headers).status_code == 200
+    assert post(locked, picture(1), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz"])
+def test_pages_and_health_need_no_key(locked, path):
+    assert locked.get(path).status_code == 200
