@@ -176,6 +176,10 @@ class Run:
     def report(self) -> Path:
         return self.path / "report"
 
+    @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
     def write_json(self, path: Path, value: Any) -> None:
         """Write `value` as JSON, indented, in the order of its keys."""
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
     "explain": "kcnn.cli.explain",
+    "export": "kcnn.cli.export",
     "parity": "kcnn.cli.parity",
     "bench": "kcnn.cli.bench",
     "describe": "kcnn.cli.describe",

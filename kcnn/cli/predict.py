@@ -2,7 +2,7 @@
 
 import click
 
-from kcnn.cli._options import backend_option, debug_option, device_option, json_option, show_json, use_backend
+from kcnn.cli._options import backend_option, debug_option, device_option, json_option, show_json, use_backend_to_open
 
 
 @click.command("predict")
@@ -16,14 +16,14 @@ from kcnn.cli._options import backend_option, debug_option, device_option, json_
 @json_option
 @debug_option
 def command(run, images, top, form, calibrated, backend, device, as_json):
-    """Name what IMAGES show: files, folders or globs. RUN is a run folder or a .keras file.
+    """Name what IMAGES show: files, folders or globs. RUN is a run folder, a .keras file, or what `kcnn export` wrote.
 
     Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
     """
     from kcnn.data.find import find_images
 
     files = find_images(images)
-    use_backend(backend, device)
+    use_backend_to_open(run, backend, device)
 
     from kcnn.cli._progress import counting
     from kcnn.opened import open_model

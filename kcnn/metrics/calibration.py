@@ -61,8 +61,13 @@ def with_temperature(probabilities, temperature):
 
     The logarithm of a probability is its logit but for a constant that cancels, so the logits are not needed.
     """
-    scaled = np.log(np.maximum(probabilities.astype("float64"), TINY)) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return softmax(np.log(np.maximum(probabilities.astype("float64"), TINY)) / temperature)
+
+
+def softmax(logits):
+    """Return float32 (N, K), the softmax of logits (N, K), computed in float64."""
+    logits = logits.astype("float64")
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
 
 
