@@ -69,7 +69,7 @@ def _fit(pixels, height, width, resize):
             tf.cast(tf.maximum(tf.round(old * scale), 1), tf.int32) for old in (old_height, old_width)
         )
     across, down = _weights(old_width, left, new_width), _weights(old_height, top, new_height)
-    # Each pass rounds, so their order counts. Where both sides shrink Pillow decides by its costs; that is not followed.
+    # Each pass rounds, so their order counts. Where both sides shrink Pillow decides by costs; that is not followed.
     rows_first = tf.logical_and(size[0] > tf.cast(new_height, size.dtype), size[1] <= tf.cast(new_width, size.dtype))
     pixels = tf.cond(
         rows_first,

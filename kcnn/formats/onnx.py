@@ -45,6 +45,7 @@ class Onnx:
             model = onnx.load(simple)
         if quantize == "float16":
             _weights_to_float16(model)
+        _tidy(model)
         model.doc_string = f"{metadata.run}, exported by kcnn {metadata.version}"
         onnx.helper.set_model_props(model, metadata.as_texts())
         onnx.checker.check_model(model)
@@ -78,6 +79,17 @@ def _convert(network, metadata, path):
             verbose=False,
         )
         converted.save(str(path))
+
+
+def _tidy(model):
+    """Give the batch its name, and leave out the names of operators that are not used."""
+    used = {node.domain for node in model.graph.node}
+    for index in reversed(range(len(model.opset_import))):
+        if model.opset_import[index].domain not in used:
+            del model.opset_import[index]
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
 def _to_int8(path, calibration, target):

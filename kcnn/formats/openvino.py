@@ -6,8 +6,6 @@ from pathlib import Path
 from kcnn.formats.metadata import INPUT, KEY, OUTPUTS, Metadata
 from kcnn.formats.onnx import Onnx
 
-CALIBRATION_BATCH = 1  # what the quantiser counts its samples in
-
 
 class OpenVino:
     """An OpenVINO model, an .xml with its .bin beside it, answered by OpenVINO."""
@@ -17,7 +15,7 @@ class OpenVino:
     WRITTEN_ON = Onnx.WRITTEN_ON
     RUNTIME = ("openvino",)
     WRITING = (*Onnx.RUNTIME, *Onnx.WRITING)
-    QUANTIZATIONS = {"int8": ("nncf",), "float16": ()}
+    QUANTIZATIONS = {"int8": (), "float16": ()}
 
     def __init__(self, path):
         import openvino
@@ -38,25 +36,13 @@ class OpenVino:
 
         with tempfile.TemporaryDirectory(prefix="kcnn-openvino-") as folder:
             onnx = Path(folder) / Onnx.FILE
-            Onnx.write(network, onnx, metadata)  # OpenVINO's own reader of PyTorch keeps swaps of axes
+            # With the scales of int8, which OpenVINO takes as they are.
+            onnx_quantize = quantize if quantize == "int8" else None
+            Onnx.write(network, onnx, metadata, quantize=onnx_quantize, calibration=calibration)
             model = openvino.convert_model(onnx)
-        if quantize == "int8":
-            model = _to_int8(model, calibration)
         model.set_rt_info(metadata.as_json(), [KEY])
         openvino.save_model(model, path, compress_to_fp16=quantize == "float16")
 
 
 def _text(model):
     return model.get_rt_info([KEY]).value if model.has_rt_info([KEY]) else None
-
-
-def _to_int8(model, calibration):
-    import nncf
-
-    images = [calibration[index : index + CALIBRATION_BATCH] for index in range(len(calibration))]
-    return nncf.quantize(
-        model,
-        nncf.Dataset(images, lambda batch: {INPUT: batch}),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(images),
-    )
