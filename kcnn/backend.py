@@ -101,7 +101,7 @@ def select(name: str | None = None, device: str | None = None, reason: str = "as
         # A cache that cannot be read or written costs time alone.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     if choice.name == "tensorflow" and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-        _import_tensorflow_quietly()
+        import_tensorflow_quietly()
     return choice
 
 
@@ -132,11 +132,11 @@ def admit_tensorflow() -> None:
     """Let TensorFlow be imported beside another backend, for a library that computes with it, off the GPU."""
     if "tensorflow" in installed() and os.environ.get("KERAS_BACKEND") != "tensorflow":
         _OthersLeftOut.admitted.add("tensorflow")
-        _import_tensorflow_quietly()
+        import_tensorflow_quietly()
         sys.modules["tensorflow"].config.set_visible_devices([], "GPU")
 
 
-def _import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly() -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
     Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard.

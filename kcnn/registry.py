@@ -217,6 +217,17 @@ MODELS = Registry(
     },
 )
 
+FORMATS = Registry(
+    "format",
+    {
+        "onnx": "kcnn.formats.onnx:Onnx",
+        "savedmodel": "kcnn.formats.savedmodel:SavedModel",
+        "litert": "kcnn.formats.litert:LiteRT",
+        "openvino": "kcnn.formats.openvino:OpenVino",
+        "torch": "kcnn.formats.torch:Torch",
+    },
+)
+
 METHODS = Registry(
     "method",
     {

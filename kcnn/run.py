@@ -203,6 +203,10 @@ class Run:
     def card(self) -> Path:
         return self.path / "MODEL_CARD.md"
 
+    @property
+    def exports(self) -> Path:
+        return self.path / "exports"
+
     def write_json(self, path: Path, value: Any) -> None:
         """Write `value` as JSON, indented, in the order of its keys."""
         write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

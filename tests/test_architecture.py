@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kcnn.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS
+from kcnn.registry import AUGMENTATIONS, DATASETS, FORMATS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS
 
 PACKAGE = Path(__file__).parent.parent / "kcnn"
 
@@ -39,6 +39,7 @@ LEVELS = {
     "callbacks": 6,
     "gradients": 6,
     "explain": 7,
+    "formats": 7,
     "pretrained": 7,
     "finetune": 8,
     "models": 7,
@@ -67,6 +68,8 @@ KERAS_FREE = (
     "corruptions",
     "tta",
     "data",
+    "formats",
+    "opened",
     "cli",
 )
 FRAMEWORKS = {"tensorflow", "torch", "jax"}
@@ -110,7 +113,7 @@ def test_frameworks_and_keras_stay_where_they_belong(path):
     for module, at_top in imports_of(path):
         root = module.split(".")[0]
         # keras-cv needs TensorFlow beside it, whatever Keras runs on, so its adapter has to look for that.
-        if path.name != "keras_cv.py" and part_of(path) not in ("kernels", "gradients"):
+        if path.name != "keras_cv.py" and part_of(path) not in ("kernels", "gradients", "formats"):
             assert root not in FRAMEWORKS, f"{path} names the framework {root}"
         if part_of(path) in KERAS_FREE and at_top:
             assert root != "keras", f"{path} imports Keras at its top"
@@ -128,7 +131,7 @@ def test_only_the_command_line_prints():
 
 
 @pytest.mark.parametrize(
-    "registry", [AUGMENTATIONS, DATASETS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS], ids=lambda r: r.kind
+    "registry", [AUGMENTATIONS, DATASETS, FORMATS, METHODS, MODELS, OPTIMIZERS, SCHEDULES, VIEWS], ids=lambda r: r.kind
 )
 def test_tables_resolve_and_describe(registry):
     for name in registry.names():
@@ -149,6 +152,7 @@ def test_tables_resolve_and_describe(registry):
         ["predict", "--help"],
         ["evaluate", "--help"],
         ["serve", "--help"],
+        ["export", "--help"],
     ],
     ids=str,
 )

@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "kcnn.cli.evaluate",
     "predict": "kcnn.cli.predict",
     "explain": "kcnn.cli.explain",
+    "export": "kcnn.cli.export",
     "serve": "kcnn.cli.serve",
     "parity": "kcnn.cli.parity",
     "bench": "kcnn.cli.bench",

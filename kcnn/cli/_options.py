@@ -36,6 +36,18 @@ def use_backend(name, device=None, *, deterministic=False):
     return _selected(backend_module.select(name, device), device, deterministic, told=not name)
 
 
+def use_backend_to_open(path, name, device=None):
+    """Select the backend as `use_backend` where what is at `path` needs one: an exported file has its own runtime."""
+    from kcnn.opened import is_exported
+
+    if not is_exported(path):
+        use_backend(name, device)
+    elif name or device:
+        raise click.UsageError(
+            f"{path} is an exported file with a runtime of its own: leave out --backend and --device."
+        )
+
+
 def use_backend_for(recipe, name, device=None):
     """Select the backend to train a recipe on, as `use_backend`; "auto" is the one that finishes it first."""
     deterministic = recipe.run.deterministic

@@ -1,4 +1,4 @@
-"""kcnn bench: the speed of a recipe on each backend of this machine."""
+"""kcnn bench: the speed of a recipe on each backend of this machine, or of a run's exports."""
 
 import click
 
@@ -13,15 +13,23 @@ from kcnn.cli._options import data_option, debug_option, device_option, json_opt
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Turns of each backend.")
 @data_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as in model.width=64.")
+@click.option("--exports", is_flag=True, help="RECIPE is a run: measure how fast what it was exported to answers.")
 @device_option
 @json_option
 @debug_option
-def command(recipe, backends, precisions, steps, rounds, data, settings, device, as_json):
+def command(recipe, backends, precisions, steps, rounds, data, settings, exports, device, as_json):
     """Measure how fast RECIPE trains on each backend and precision, and how long all of it would take.
 
     Each backend trains in a process of its own, as `kcnn fit` does; they take turns. `kcnn fit --backend auto` reads
-    what was measured on all installed backends.
+    what was measured on all installed backends. With --exports, RECIPE is a run, and what `kcnn export` made of it is
+    measured beside the trained model.
     """
+    if exports:
+        if precisions or data or settings or device:
+            raise click.UsageError("--precision, --data, --set and --device do not go with --exports.")
+        _exports(recipe, _names(backends), rounds, as_json)
+        return
+
     from kcnn import recipe as recipes
 
     loaded = recipes.load(recipe, settings, data=data)
@@ -45,6 +53,50 @@ def command(recipe, backends, precisions, steps, rounds, data, settings, device,
         show_json(found.document())
     else:
         _show(found)
+
+
+def _exports(run, backends, rounds, as_json):
+    from kcnn.cli._progress import counting
+    from kcnn.run import Run
+    from kcnn.workflows.bench_exports import bench_exports
+
+    if backends and len(backends) > 1:
+        raise click.UsageError("With --exports, --backend is the one on which the trained model answers.")
+    with counting(one_bar=True) as progress:
+        found = bench_exports(Run.open(run), reference=backends and backends[0], rounds=rounds, progress=progress)
+    if as_json:
+        from kcnn.cli._options import show_json
+
+        show_json(found.document())
+    else:
+        _show_exports(found)
+
+
+def _show_exports(found):
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = []
+    for row in found.rows:
+        accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
+        for index, speed in enumerate(row.speeds):
+            first = (row.name, f"{row.bytes / 2**20:.2f}", accuracy) if index == 0 else ("", "", "")
+            numbers = (f"{speed['p50_ms']:.2f}", f"{speed['p99_ms']:.2f}", f"{speed['images_per_second']:,.0f}")
+            rows.append((*first, str(speed["batch"]), *numbers))
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for header in ("", "MiB", "accuracy", "batch", "p50 ms", "p99 ms", "images/s"):
+        table.add_column(header, justify="right" if header else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    screen = Console(highlight=False, markup=False)
+    with screen.capture() as shown:
+        screen.print(table)
+        screen.print(
+            f"The first is the trained model. Medians and 99th percentiles of {found.rounds} rounds in turns. "
+            f"{found.machine['processor']}, {found.machine['cores']} cores."
+        )
+    click.echo(shown.get(), nl=False)
 
 
 def _names(text):

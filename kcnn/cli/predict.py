@@ -13,7 +13,7 @@ from kcnn.cli._options import (
     json_option,
     show_json,
     tta_option,
-    use_backend,
+    use_backend_to_open,
 )
 
 FORMS = ("table", "csv", "jsonl", "json", "parquet")
@@ -40,8 +40,8 @@ TABLE_ROWS = 1000  # that are put in columns together
 @json_option
 @debug_option
 def command(run, images, calibrated, form, output, resume, null, backend, device, as_json, **options):
-    """Name what IMAGES show: files, folders, globs, archives, or - for a list of files on stdin. RUN is a run folder or
-    a .keras file.
+    """Name what IMAGES show: files, folders, globs, archives, or - for a list of files on stdin. RUN is a run folder, a
+    .keras file, or what `kcnn export` wrote.
 
     Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
     """
@@ -58,7 +58,7 @@ def command(run, images, calibrated, form, output, resume, null, backend, device
     with counting() as progress:
         listed = sys.stdin.buffer if LISTED in images else None
         images, options["total"] = named_images(images, listed, null=null, progress=progress)
-    use_backend(backend, device)
+    use_backend_to_open(run, backend, device)
 
     from kcnn.opened import open_model
 

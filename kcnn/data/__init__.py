@@ -40,13 +40,8 @@ def load(
     """
     from kcnn.data.loading import load_source  # brings NumPy and Pillow, which the table alone does not need
 
-    DATASETS.target(config.name)  # an unknown name is a mistake even where a path makes it unimportant
-    if config.path is not None or config.name == "folder":
-        source = DATASETS.get("folder")(config.path, config.memory_limit, class_names, progress)
-    else:
-        source = DATASETS.get(config.name)()
     return load_source(
-        source,
+        find_source(config, class_names, progress),
         config,
         seed,
         splits=splits,
@@ -55,3 +50,11 @@ def load(
         sizes=sizes,
         progress=progress,
     )
+
+
+def find_source(config, class_names=None, progress=None):
+    """Return the `Source` that a recipe names, listed and not decoded; arguments and errors as of `load`."""
+    DATASETS.target(config.name)  # an unknown name is a mistake even where a path makes it unimportant
+    if config.path is not None or config.name == "folder":
+        return DATASETS.get("folder")(config.path, config.memory_limit, class_names, progress)
+    return DATASETS.get(config.name)()

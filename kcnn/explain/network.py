@@ -62,7 +62,7 @@ class TakenApart:
 
     def logits(self, images):
         """Return (B, K)."""
-        return self._forward(self._logits, images)
+        return self._forward(self.logits_model, images)
 
     def features(self, images):
         """Return the output of the layer, (B, h, w, channels)."""
@@ -108,7 +108,8 @@ class TakenApart:
     # ------------------------------------------------------------ the graphs
 
     @functools.cached_property
-    def _logits(self):
+    def logits_model(self):
+        """A Keras model from pixels to logits, which shares its weights."""
         return keras.Model(self._graph.inputs[0], self._rebuilt(self._graph.inputs[0]))
 
     @functools.cached_property
@@ -126,7 +127,7 @@ class TakenApart:
 
     @functools.cached_property
     def _by_pixel(self):
-        model = self._logits
+        model = self.logits_model
         return differentiate(lambda pixels, chosen: _chosen(model(pixels, training=False), chosen), model.variables)
 
     @functools.cached_property

@@ -62,7 +62,8 @@ def logits(probabilities):
 
 
 def softmax(logits):
-    """Return float32 (N, K), the probabilities of logits (N, K)."""
+    """Return float32 (N, K), the probabilities of logits (N, K), computed in float64."""
+    logits = logits.astype("float64")
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
 

@@ -11,7 +11,8 @@ from kcnn.facts import find
 from kcnn.metrics.intervals import wilson
 from kcnn.registry import DATASETS, MODELS
 from kcnn.run import write_text
-from kcnn.workflows.report import as_number, as_share, environment_rows, numbers
+from kcnn.workflows._page import number, share
+from kcnn.workflows.report import environment_rows, numbers
 
 EXTREMES = 3  # classes at either end
 MOST_NAMES = 20  # classes that are listed
@@ -80,8 +81,8 @@ def _template():
     )
     environment.filters.update(
         own=Markup,
-        share=lambda *value: Markup(as_share(*value)),
-        number=lambda *value: Markup(as_number(*value)),
+        share=lambda *value: Markup(share(*value)),
+        number=lambda *value: Markup(number(*value)),
         line=lambda text: Markup(_printable(text)),
     )
     return environment.get_template("card.md")

@@ -5,13 +5,13 @@ import io
 import math
 import shlex
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from kcnn.metrics.calibration import expected_calibration_error
 from kcnn.run import write_text
 from kcnn.workflows._charts import chart
+from kcnn.workflows._page import number, share, template
 
 MOST_CELLS = 30  # classes in the confusion matrix; of more, those that are confused most often
 MOST_ROWS = 30  # classes in the table that is open; all of them are in the one below
@@ -49,7 +49,7 @@ def write_report(run, evaluation=None, heatmaps=None):
     """
     environment = run.known_environment()
     metrics = run.read_json(run.metrics) if run.metrics.is_file() else {}
-    page = _template().render(
+    page = template("report.html").render(
         run=run,
         metrics=metrics,
         training=", ".join(text.format(metrics[key]) for key, text in TRAINING.items() if key in metrics),
@@ -64,26 +64,6 @@ def write_report(run, evaluation=None, heatmaps=None):
     path = run.report / f"{name}.html"
     write_text(path, page)
     return path
-
-
-def _template():
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kcnn", "workflows"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(share=as_share, number=as_number)
-    return environment.get_template("report.html")
-
-
-def as_share(value, digits=2):
-    return "n/a" if value is None else f"{value:.{digits}%}"
-
-
-def as_number(value, digits=4):
-    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 def _measured(evaluation, heatmaps):
@@ -110,7 +90,7 @@ def numbers(metrics):
     for key, (label, kind, meaning) in METRICS.items():
         if metrics.get(key) is None:
             continue
-        write = as_share if kind == "share" else as_number
+        write = share if kind == "share" else number
         ends = [metrics.get(f"{key}_low"), metrics.get(f"{key}_high")]
         found.append((label, write(metrics[key]), " to ".join(map(write, ends)) if None not in ends else None, meaning))
     return found

@@ -1,0 +1,136 @@
+"""Finding an exported file, and asking it as one asks a classifier."""
+
+import contextlib
+import importlib.metadata
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import numpy as np
+
+from kcnn.errors import KcnnError, RunError, UsageError
+from kcnn.metrics.calibration import softmax
+from kcnn.registry import FORMATS
+from kcnn.run import DEFAULT_PARENT
+
+CERTIFICATE = "certificate.json"
+
+
+class Exported:
+    """An exported file with the manners of a `Classifier`.
+
+    Args:
+        model: An instance of a format.
+        calibrated: Give the file's own `probabilities`, at its temperature. Otherwise they are those of the trained
+            model: the softmax of the logits as they are.
+    """
+
+    def __init__(self, model, *, calibrated=False):
+        self.model = model
+        self.metadata = model.metadata
+        self.temperature = self.metadata.temperature if calibrated else 1.0
+
+    @classmethod
+    def open(cls, path, *, calibrated=False):
+        """Open the export at `path`, whose format is found by its name.
+
+        Raises:
+            RunError: There is none, or it cannot be read, or it has no temperature where one is asked for.
+            UsageError: What runs such files is not installed.
+        """
+        name, file = found(path) or (None, None)
+        if name is None:
+            raise RunError(f"{path} is not a file that `kcnn export` wrote.")
+        check_installed(name)
+        try:
+            model = FORMATS.get(name)(file)
+        except KcnnError:
+            raise
+        except Exception as error:  # each runtime has its own
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise RunError(f"{file} cannot be read as {name}: {reason}") from error
+        if calibrated and model.metadata.temperature == 1:
+            raise RunError(
+                f"{path} has no temperature: its run had none when it was exported. "
+                "`kcnn evaluate RUN` fits one; then export again."
+            )
+        return cls(model, calibrated=calibrated)
+
+    @property
+    def class_names(self):
+        return self.metadata.class_names
+
+    @property
+    def image_shape(self):
+        return self.metadata.image_shape
+
+    @property
+    def resize(self):
+        return self.metadata.resize
+
+    def logits(self, images):
+        """Return float32 (B, K) for uint8 images (B, H, W, C)."""
+        return self.model.answer(images)[0]
+
+    def probabilities(self, images):
+        """Return float32 (B, K) for uint8 images (B, H, W, C)."""
+        logits, probabilities = self.model.answer(np.ascontiguousarray(images))
+        return probabilities if self.temperature == self.metadata.temperature else softmax(logits)
+
+
+def found(path):
+    """Return the name of the format, and the path of the file, that `path` means; None where it is no export.
+
+    It may be the file itself, or the folder in which `kcnn export` put it, there or below ./saved_models.
+
+    Raises:
+        RunError: It has the name of an export, and there is none.
+    """
+    for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+        if candidate.is_dir():
+            return _in_folder(candidate)
+        for name in FORMATS.names():
+            if candidate.is_file() and candidate.suffix == FORMATS.get(name).SUFFIX:
+                return name, candidate
+    if Path(path).suffix in {FORMATS.get(name).SUFFIX for name in FORMATS.names()} - {""}:
+        raise RunError(f"There is no file {path}.")
+    return None
+
+
+def _in_folder(folder):
+    if (folder / "saved_model.pb").is_file():
+        return "savedmodel", folder
+    if not (folder / CERTIFICATE).is_file():
+        return None
+    for name in FORMATS.names():
+        if (folder / FORMATS.get(name).FILE).exists():
+            return name, folder / FORMATS.get(name).FILE
+    raise RunError(f"{folder} holds no file to answer with: it was refused. {folder / CERTIFICATE} says why.")
+
+
+def missing(modules):
+    """Return those of the modules that are not installed, importing none."""
+    return [name for name in modules if PathFinder.find_spec(name) is None]
+
+
+def versions(modules):
+    """Return the version of what each module was installed as."""
+    found = {}
+    for name in modules:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # a build of another name, such as a GPU's
+            found[name] = importlib.metadata.version(_distribution(name))
+    return found
+
+
+def install_command(modules):
+    """Return the command that installs them."""
+    return f"pip install {' '.join(map(_distribution, modules))}"
+
+
+def check_installed(name):
+    """Raise `UsageError` where what runs files of a format is not installed."""
+    if lacking := missing(FORMATS.get(name).RUNTIME):
+        raise UsageError(f"Running {name} takes {' and '.join(lacking)}. Install it with: {install_command(lacking)}")
+
+
+def _distribution(module):
+    return module.replace("_", "-")

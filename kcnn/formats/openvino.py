@@ -1,0 +1,48 @@
+"""OpenVINO: an .xml with the graph and a .bin with the weights."""
+
+import tempfile
+from pathlib import Path
+
+from kcnn.formats.metadata import INPUT, KEY, OUTPUTS, Metadata
+from kcnn.formats.onnx import Onnx
+
+
+class OpenVino:
+    """An OpenVINO model, an .xml with its .bin beside it, answered by OpenVINO."""
+
+    FILE = "model.xml"
+    SUFFIX = ".xml"
+    WRITTEN_ON = Onnx.WRITTEN_ON
+    RUNTIME = ("openvino",)
+    WRITING = (*Onnx.RUNTIME, *Onnx.WRITING)
+    QUANTIZATIONS = {"int8": (), "float16": ()}
+
+    def __init__(self, path):
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        self.metadata = Metadata.from_json(_text(model), path)
+        # Left alone OpenVINO computes in 16 bits where the processor can.
+        self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def answer(self, pixels):
+        found = self._model({INPUT: pixels})
+        return tuple(found[name] for name in OUTPUTS)
+
+    @staticmethod
+    def write(network, path, metadata, *, quantize=None, calibration=None):
+        import openvino
+
+        with tempfile.TemporaryDirectory(prefix="kcnn-openvino-") as folder:
+            onnx = Path(folder) / Onnx.FILE
+            # With the scales of int8, which OpenVINO takes as they are.
+            onnx_quantize = quantize if quantize == "int8" else None
+            Onnx.write(network, onnx, metadata, quantize=onnx_quantize, calibration=calibration)
+            model = openvino.convert_model(onnx)
+        model.set_rt_info(metadata.as_json(), [KEY])
+        openvino.save_model(model, path, compress_to_fp16=quantize == "float16")
+
+
+def _text(model):
+    return model.get_rt_info([KEY]).value if model.has_rt_info([KEY]) else None

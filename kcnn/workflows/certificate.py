@@ -1,0 +1,157 @@
+"""What is certified about an exported file: that it answers as the trained model does."""
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from kcnn.metrics.agreement import agreement, largest_difference
+from kcnn.metrics.calibration import softmax
+from kcnn.metrics.comparison import paired_difference
+from kcnn.metrics.intervals import wilson
+
+TOLERANCE = 1e-4  # of a probability, for float32
+BUDGET = 1.0  # points of accuracy that a quantised file may lose
+DECODED = 1.0  # levels of 255: how far the mean pixel may be off where a file decodes images by itself
+COUNTS = {1: 32, 7: 70}  # size of a batch -> how many images are answered in such batches; in the largest, all
+LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What was found about an exported file.
+
+    Attributes:
+        run: Path of the run.
+        format: Name of the format.
+        quantize: "int8", "float16" or None.
+        complaints: Sentences that say why it is refused; none where it holds.
+        rule: {"tolerance": of a probability} or {"budget": points of accuracy}.
+        images: What it was measured on: split, count, fingerprint; and how many of which split scales were found on.
+        temperature: Of the softmax in the file.
+        difference: As `difference` returns.
+        accuracy: trained, exported: each with its 95 % interval; difference: likewise, of the same images.
+        encoded: How close the file comes with encoded images; None where it takes none.
+        trained, exported: Of each side: backend or runtime, files with their bytes and SHA-256, bytes, speed.
+        versions, machine, made: Where and when.
+    """
+
+    run: str
+    format: str
+    quantize: str | None
+    complaints: list
+    rule: dict
+    images: dict
+    temperature: float
+    difference: dict
+    accuracy: dict
+    encoded: dict | None
+    trained: dict
+    exported: dict
+    versions: dict
+    machine: dict
+    made: str
+
+    @property
+    def holds(self):
+        return not self.complaints
+
+    @property
+    def name(self):
+        """What its folder is called."""
+        return export_name(self.format, self.quantize)
+
+    def document(self):
+        """Return all of it as plain values."""
+        return {"holds": self.holds, **asdict(self)}
+
+
+def export_name(format, quantize):
+    """Return the name of the folder of an export."""
+    return f"{format}-{quantize}" if quantize else format
+
+
+def counts(images):
+    """Return {size of a batch: how many images are answered in such batches}."""
+    return {**COUNTS, LARGEST_BATCH: max(images, LARGEST_BATCH)}
+
+
+def difference(trained, exported):
+    """Return how far an exported file's answers are from those of the trained model.
+
+    Args:
+        trained: logits, probabilities and calibrated, (N, K) each: of model.keras, and at the temperature.
+        exported: logits_B and probabilities_B for each size B of a batch, of the first images and again from the first.
+
+    Returns:
+        logits, probability: The largest differences, over the file's own probabilities and those of its logits.
+        top1, disagreements, near_ties: As `metrics.agreement`, of the file's probabilities.
+        batches: {B: the same}.
+    """
+    batches = {}
+    for batch, count in counts(len(trained["logits"])).items():
+        rows = np.arange(count) % len(trained["logits"])
+        logits, probabilities = exported[f"logits_{batch}"], exported[f"probabilities_{batch}"]
+        found = agreement(trained["calibrated"][rows], probabilities, TOLERANCE)
+        plain = largest_difference(trained["probabilities"][rows], softmax(logits))
+        batches[batch] = {
+            "logits": largest_difference(trained["logits"][rows], logits),
+            **found,
+            "probability": _largest([found["probability"], plain]),
+            "count": count,
+        }
+    rows = list(batches.values())
+    return {
+        **{key: _largest([row[key] for row in rows]) for key in ("logits", "probability")},
+        **{key: max(row[key] for row in rows) for key in ("disagreements", "near_ties")},
+        "top1": min(row["top1"] for row in rows),
+        "batches": batches,
+    }
+
+
+def accuracies(trained, exported, labels):
+    """Return the accuracy of both sides and their difference, with 95 % intervals, from probabilities (N, K)."""
+    right = [probabilities.argmax(axis=1) == labels for probabilities in (trained, exported)]
+    sides = zip(("trained", "exported"), right, strict=True)
+    found = {name: [float(each.mean()), *wilson(int(each.sum()), len(labels))] for name, each in sides}
+    return {**found, "difference": list(paired_difference(*right))}
+
+
+def complaints(difference, accuracy, encoded, *, quantize, budget):
+    """Return a sentence for each reason to refuse a file."""
+    found = []
+    if not math.isfinite(difference["probability"]):
+        return ["Some of its answers are not numbers."]
+    apart = difference["disagreements"] - difference["near_ties"]
+    if not quantize and difference["probability"] > TOLERANCE:
+        found.append(f"A probability differs by {difference['probability']:.2g}; at most {TOLERANCE:g} is allowed.")
+    if not quantize and apart > 0:
+        found.append(f"{apart:,} images get another label than from the trained model, and are no near-ties.")
+    lost = -100 * accuracy["difference"][0]
+    if quantize and lost > budget + 1e-9:
+        found.append(f"It loses {lost:.2f} points of accuracy; its budget is {budget:g}.")
+    if encoded and encoded["mean"] > DECODED:
+        found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")
+    return found
+
+
+def files_of(folder, names=None):
+    """Return {name: {"bytes", "sha256"}} of the files of a folder, those below it included."""
+    paths = (
+        sorted(path for path in folder.rglob("*") if path.is_file()) if names is None else [folder / n for n in names]
+    )
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
+    }
+
+
+def sha256(path):
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _largest(values):
+    """Return the largest; NaN where one is."""
+    return float(np.max(values))

@@ -1,0 +1,493 @@
+"""Exports, their certificates, and what is refused."""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from copied_runs import copy_of
+from made_runs import made_run, pictures
+from pages import Page
+
+from kcnn.classifier import Classifier
+from kcnn.data.decode import decode_many
+from kcnn.errors import DataNotFoundError, RunError, UsageError
+from kcnn.formats.exported import Exported, found
+from kcnn.metrics.calibration import softmax, with_temperature
+from kcnn.registry import FORMATS
+from kcnn.run import Run
+from kcnn.workflows import export as export_module
+from kcnn.workflows.export import export
+
+TEMPERATURE = 1.7
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_long_timing():
+    before = export_module.SECONDS
+    export_module.SECONDS = 0.01
+    yield
+    export_module.SECONDS = before
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def exported(photos, tmp_path_factory):
+    """A run of this backend with a temperature, and its certificates in all formats, from one call."""
+    run = made_run(tmp_path_factory.mktemp("runs"), "simple_cnn", photos, "model.width=8", temperature=TEMPERATURE)
+    return run, {one.format: one for one in export(run, FORMATS.names())}
+
+
+@pytest.fixture(scope="module")
+def pixels(photos):
+    files = sorted(map(str, photos.rglob("*.jpg")))[:70]
+    found = np.zeros((len(files), 32, 32, 3), "uint8")
+    assert not decode_many(files, (32, 32, 3), "crop", out=found)
+    return found
+
+
+each_format = pytest.mark.parametrize("name", FORMATS.names())
+
+
+def opened(run, name, **options):
+    """Open an export in this process, or skip where this backend keeps its runtime out."""
+    if name in ("savedmodel", "torch") and run.known_environment()["backend"] != FORMATS.get(name).WRITTEN_ON:
+        pytest.skip("the other frameworks are left out of this process")
+    return Exported.open(run.exports / name, **options)
+
+
+@each_format
+def test_each_format_is_certified(exported, name):
+    run, certificates = exported
+    certificate = certificates[name]
+    assert certificate.holds, certificate.complaints
+    assert certificate.difference["probability"] < 1e-5
+    assert set(certificate.difference["batches"]) == {1, 7, 64}
+    assert certificate.images["split"] == "validation"
+    folder = run.exports / name
+    written = json.loads((folder / "certificate.json").read_text())
+    assert written == json.loads(json.dumps(certificate.document()))
+    assert written["holds"] is True
+    for file, facts in written["exported"]["files"].items():
+        assert (folder / file).stat().st_size == facts["bytes"]
+    page = Page(folder / "certificate.html")
+    assert "It answers as the trained model does" in page.text
+    assert all(facts["sha256"] in page.text for facts in written["exported"]["files"].values())
+    assert not page.all("script")
+    assert all(link["href"].startswith("data:") for link in page.all("link"))
+    assert sorted(path.name for path in run.exports.iterdir()) == sorted(FORMATS.names())
+
+
+@each_format
+def test_a_file_answers_as_the_run_with_any_batch(exported, pixels, name):
+    run, _ = exported
+    plain, calibrated = opened(run, name), opened(run, name, calibrated=True)
+    trained = Classifier.open(run.path)
+    expected = trained.probabilities(pixels)
+    assert np.ptp(expected.argmax(axis=1)) > 0
+    for count in (1, 2, 70):
+        np.testing.assert_allclose(plain.probabilities(pixels[:count]), expected[:count], atol=1e-5)
+    softer = with_temperature(expected, TEMPERATURE)
+    assert np.abs(softer - expected).max() > 0.01
+    np.testing.assert_allclose(calibrated.probabilities(pixels), softer, atol=1e-5)
+    logits, own = calibrated.model.answer(pixels)
+    np.testing.assert_allclose(own, softmax(logits / TEMPERATURE), atol=1e-5)
+    assert (plain.class_names, plain.image_shape, plain.resize) == (trained.class_names, (32, 32, 3), "crop")
+    assert plain.metadata.run == run.name
+    assert (
+        plain.metadata.model_sha256
+        == json.loads((run.exports / name / "certificate.json").read_text())["trained"]["files"]["model.keras"][
+            "sha256"
+        ]
+    )
+
+
+@each_format
+def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, photos, child, name):
+    run, _ = exported
+    outputs = {}
+    for path in (run.path, run.exports / name):
+        done = child("predict", path, photos / "red", "--json", "--calibrated", "--top", 4)
+        assert done.returncode == 0, done.stderr
+        outputs[path] = json.loads(done.stdout)["predictions"]
+        if path != run.path:
+            assert done.stderr == ""
+    for ours, theirs in zip(*outputs.values(), strict=True):
+        assert ours["image"] == theirs["image"]
+        assert [one["label"] for one in ours["top"]] == [one["label"] for one in theirs["top"]]
+        for one, other in zip(ours["top"], theirs["top"], strict=True):
+            assert other["probability"] == pytest.approx(one["probability"], abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("onnx", set()), ("litert", set()), ("openvino", set())])
+def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name, allowed):
+    run, _ = exported
+    path = run.exports / name / FORMATS.get(name).FILE
+    code = (
+        "import sys\nfrom kcnn.cli import main\n"
+        f"try:\n    main(['predict', {str(path)!r}, {str(photos / 'red')!r}])\n"
+        "except SystemExit as error:\n    assert not error.code, error.code\n"
+        "heavy = {'keras', 'torch', 'jax', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        f"assert heavy <= {allowed!r}, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_way_to_name_an_export(exported, tmp_path):
+    run, _ = exported
+    for name in FORMATS.names():
+        file = run.exports / name / FORMATS.get(name).FILE
+        assert found(run.exports / name) == (name, file)
+        assert found(file) == (name, file)
+    assert found(run.path) is None
+    assert found(run.model) is None
+    assert found(tmp_path) is None
+    with pytest.raises(RunError, match="There is no file"):
+        found(tmp_path / "gone.onnx")
+    (tmp_path / "certificate.json").write_text("{}")
+    with pytest.raises(RunError, match="refused"):
+        found(tmp_path)
+
+
+def test_options_for_backends_do_not_go_with_a_file(exported, photos, kcnn):
+    run, _ = exported
+    code, _, err = kcnn("predict", run.exports / "onnx", photos, "--backend", "torch")
+    assert code == 2
+    assert "runtime of its own" in err
+
+
+# ---------------------------------------------------------------- TensorFlow Serving
+
+
+def served(loaded, request):
+    """Answer a request of TensorFlow Serving's REST interface, in its row format, as its documentation says.
+
+    https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and "Encoding binary values".
+    """
+    import tensorflow as tf
+
+    signature = loaded.signatures[request.get("signature_name", "serving_default")]
+    (specs,) = [signature.structured_input_signature[1]]
+    rows = [
+        row if isinstance(row, dict) and "b64" not in row else {next(iter(specs)): row} for row in request["instances"]
+    ]
+
+    def value(item):
+        return base64.b64decode(item["b64"]) if isinstance(item, dict) else item
+
+    inputs = {name: tf.constant([value(row[name]) for row in rows], spec.dtype) for name, spec in specs.items()}
+    outputs = {name: each.numpy().tolist() for name, each in signature(**inputs).items()}
+    return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
+
+
+def test_a_saved_model_is_served(exported, photos, pixels, backend_name):
+    if backend_name != "tensorflow":
+        pytest.skip("the graph is TensorFlow's")
+    import tensorflow as tf
+
+    run, _ = exported
+    loaded = tf.saved_model.load(str(run.exports / "savedmodel" / "1"), tags=["serve"])
+    files = sorted(photos.rglob("*.jpg"))[:5]
+    expected = with_temperature(Classifier.open(run.path).probabilities(pixels[:5]), TEMPERATURE)
+    contents = [{"b64": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    for request in (
+        {"instances": pixels[:5].tolist()},
+        {"instances": [{"pixels": one} for one in pixels[:5].tolist()]},
+        {"signature_name": "serving_bytes", "instances": contents},
+        {"signature_name": "serving_bytes", "instances": [{"image_bytes": one} for one in contents]},
+    ):
+        answers = served(loaded, json.loads(json.dumps(request)))["predictions"]
+        np.testing.assert_allclose([one["probabilities"] for one in answers], expected, atol=1e-5)
+        assert set(answers[0]) == {"probabilities", "logits"}
+
+
+def test_encoded_images_are_decoded_as_kcnn_does(exported):
+    encoded = exported[1]["savedmodel"].encoded
+    assert encoded["files"] > 10
+    assert encoded["enlarged"] > 10
+    assert encoded["largest"] == 0
+    assert encoded["probability"] < 1e-5
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def changed_constants(model):
+    from onnx import numpy_helper
+
+    weight = max(model.graph.initializer, key=lambda one: np.prod(one.dims))
+    values = numpy_helper.to_array(weight)
+    weight.CopyFrom(numpy_helper.from_array((values * 1.05).astype(values.dtype), weight.name))
+
+
+def swapped_channels(model):
+    from onnx import helper, numpy_helper
+
+    order = numpy_helper.from_array(np.array([2, 1, 0]), "order")
+    model.graph.initializer.append(order)
+    _read_instead(model, "pixels", "swapped")
+    model.graph.node.insert(0, helper.make_node("Gather", ["pixels", "order"], ["swapped"], axis=3))
+
+
+def missing_normalisation(model):
+    """Let what reads the output of the first sum, where the offset is added, read the pixels."""
+    nodes = list(model.graph.node)
+    cast = next(node for node in nodes if node.op_type == "Cast")
+    offset = next(node for node in nodes if node.op_type == "Add")
+    _read_instead(model, offset.output[0], cast.output[0])
+
+
+def _read_instead(model, before, after):
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == before:
+                node.input[place] = after
+
+
+@pytest.fixture(scope="module")
+def broken(exported, tmp_path_factory):
+    """Return `broken(change)`: `kcnn export` as ONNX, with `change` made to the file before it is measured."""
+    import onnx
+
+    run = copy_of(exported[0], tmp_path_factory.mktemp("broken"))
+    shutil.rmtree(run.exports)
+    write = export_module._Work._write
+
+    def export_broken(change, **options):
+        def write_broken(self, name, file):
+            write(self, name, file)
+            model = onnx.load(file)
+            change(model)
+            onnx.save(model, file)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export_module._Work, "_write", write_broken)
+            (certificate,) = export(run, ["onnx"], images=40, **options)
+        return run, certificate
+
+    return export_broken
+
+
+@pytest.mark.parametrize("change", [changed_constants, swapped_channels, missing_normalisation])
+def test_a_broken_file_is_refused_and_not_kept(broken, change):
+    run, certificate = broken(change)
+    assert not certificate.holds
+    assert "A probability differs by" in certificate.complaints[0]
+    assert [path.name for path in run.exports.iterdir()] == ["onnx-refused"]
+    left = run.exports / "onnx-refused"
+    assert sorted(path.name for path in left.iterdir()) == ["certificate.html", "certificate.json"]
+    assert json.loads((left / "certificate.json").read_text())["holds"] is False
+    assert "Refused" in (left / "certificate.html").read_text()
+
+
+def test_an_untouched_file_is_not_refused_and_clears_the_refusal(broken):
+    run, certificate = broken(lambda model: None)
+    assert certificate.holds
+    assert [path.name for path in run.exports.iterdir()] == ["onnx"]
+
+
+def test_the_command_fails_where_a_file_is_refused(exported, kcnn, monkeypatch, tmp_path):
+    run = copy_of(exported[0], tmp_path)
+    before = (run.exports / "onnx" / "model.onnx").read_bytes()
+    monkeypatch.setattr(export_module, "complaints", lambda *args, **kwargs: ["It was made up."])
+    code, out, err = kcnn("export", run.path, "--format", "onnx", "--images", 4, "--json")
+    assert code == 1
+    assert "onnx is refused. It was made up." in err
+    assert json.loads(out)["certificates"][0]["complaints"] == ["It was made up."]
+    assert (run.exports / "onnx" / "model.onnx").read_bytes() == before  # with its own certificate, which holds
+    assert (run.exports / "onnx-refused" / "certificate.json").is_file()
+
+
+# ---------------------------------------------------------------- other architectures
+
+
+@pytest.mark.parametrize("model", ["resnet20", "efficientnet_b0"])
+def test_other_architectures_on_the_backend_that_writes(model, photos, tmp_path, backend_name):
+    """In this process, which has only the backend it runs on; the slow suite has every cell with its certificate."""
+    formats = [name for name in FORMATS.names() if backend_name == FORMATS.get(name).WRITTEN_ON]
+    if not formats:
+        pytest.skip(f"nothing is written on {backend_name}")
+    from kcnn.explain.network import TakenApart
+    from kcnn.formats._folded import folded
+    from kcnn.formats.metadata import Metadata
+
+    run = made_run(tmp_path, model, photos)
+    trained = Classifier.open(run.path)
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), "uint8")
+    expected = trained.probabilities(images)
+    metadata = Metadata(trained.class_names, (32, 32, 3), "crop", 1.0, None, model, "0", "0")
+    for name in formats:
+        path = tmp_path / name / FORMATS.get(name).FILE
+        path.parent.mkdir()
+        FORMATS.get(name).write(folded(TakenApart(trained.model).logits_model), path, metadata)
+        for count in (1, 7):
+            answered = Exported(FORMATS.get(name)(path)).probabilities(images[:count])
+            np.testing.assert_allclose(answered, expected[:count], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["resnet20", "efficientnet_b0"])
+def test_every_cell_is_certified(model, photos, tmp_path):
+    run = made_run(tmp_path, model, photos)
+    for certificate in export(run, FORMATS.names()):
+        assert certificate.holds, (certificate.format, certificate.complaints)
+
+
+# ---------------------------------------------------------------- quantised
+
+
+@pytest.fixture(scope="module")
+def quantised(smoke_run, tmp_path_factory):
+    """The certificates of a trained run, by (format, quantisation); float32 among them."""
+    run = copy_of(smoke_run, tmp_path_factory.mktemp("quantised"))
+    certificates = {}
+    for quantize in (None, "int8", "float16"):
+        names = [
+            name
+            for name in ("onnx", "litert", "openvino")
+            if quantize is None or quantize in FORMATS.get(name).QUANTIZATIONS
+        ]
+        certificates |= {(one.format, quantize): one for one in export(run, names, quantize=quantize, budget=5.0)}
+    return run, certificates
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
+@pytest.mark.parametrize(("quantize", "share"), [("int8", 0.25), ("float16", 0.5)])
+def test_a_quantised_file_is_small_and_keeps_its_budget(quantised, name, quantize, share):
+    run, certificates = quantised
+    certificate = certificates[name, quantize]
+    assert certificate.holds, certificate.complaints
+    assert certificate.rule == {"budget": 5.0}
+    assert 0 < certificate.difference["probability"] < 0.5
+    weights = 4 * Classifier.open(run.path).model.count_params()
+    whole = certificates[name, None].exported["bytes"]
+    beside = whole - weights  # graph and metadata, of which a tiny network has much
+    assert certificate.exported["bytes"] < share * weights * 1.1 + 3 * beside
+    calibration = certificate.images["calibration"]
+    assert calibration == ({"split": "train", "count": 256} if quantize == "int8" else None)
+
+
+def test_convolutions_are_quantised_channel_by_channel(quantised):
+    import onnx
+    from onnx import numpy_helper
+
+    run, _ = quantised
+    model = onnx.load(run.exports / "onnx-int8" / "model.onnx")
+    arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    producers = {output: node for node in model.graph.node for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert convolutions
+    for node in convolutions:
+        dequantised = producers[node.input[1]]
+        assert dequantised.op_type == "DequantizeLinear"
+        weights, scales = (arrays[name] for name in dequantised.input[:2])
+        assert weights.dtype == np.int8
+        assert scales.shape == (len(weights),)
+
+
+def test_a_quantised_file_beyond_its_budget_is_refused(broken):
+    """Whose largest weight lost its sign: float32 here, since the rule is what is tried."""
+    from kcnn.workflows.certificate import complaints
+
+    right = {"probability": 0.3, "disagreements": 9, "near_ties": 0}
+    for lost, budget, refused in ((0.011, 1.0, True), (0.01, 1.0, False), (0.02, 2.5, False), (-0.3, 0.0, False)):
+        found = complaints(right, {"difference": [-lost, -1, 1]}, None, quantize="int8", budget=budget)
+        assert bool(found) == refused
+
+
+def test_scales_come_from_images_that_are_not_measured(smoke_run):
+    from kcnn import recipe as recipes
+    from kcnn.workflows._certified_images import certified_images
+
+    recipe = recipes.load(smoke_run.recipe)
+    names = [str(digit) for digit in range(10)]
+    measured = certified_images(recipe, names, most=10_000, calibration=100)
+    from kcnn import data
+
+    dataset = data.load(recipe.data, recipe.seed)
+    train = {image.tobytes() for image in dataset.train.images}
+    assert all(image.tobytes() in train for image in measured.calibration)
+    np.testing.assert_array_equal(measured.images, dataset.validation.images)
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+def test_what_is_not_offered_is_told_before_any_work(smoke_run, kcnn):
+    code, _, err = kcnn("export", smoke_run.path, "--format", "savedmodel", "--quantize", "int8")
+    assert code == 2
+    assert "int8 is not offered for savedmodel. It is for: onnx, litert, openvino." in err
+    code, _, err = kcnn("export", smoke_run.path, "--format", "onx")
+    assert code == 2
+    assert not smoke_run.exports.exists()
+
+
+def test_what_is_not_installed_is_told_with_its_command(smoke_run, monkeypatch):
+    monkeypatch.setattr(export_module, "missing", lambda modules: [name for name in modules if name == "onnxscript"])
+    with pytest.raises(UsageError, match=r"takes onnxscript.*: pip install onnxscript"):
+        export(smoke_run, ["onnx"])
+
+
+def test_data_that_is_gone_is_asked_for(exported, photos, tmp_path):
+    from kcnn import recipe as recipes
+    from kcnn.workflows._certified_images import certified_images
+
+    recipe = recipes.load(exported[0].recipe, [f"data.path={tmp_path / 'gone'}"])
+    names = ["blue", "green", "grey", "red"]
+    with pytest.raises(DataNotFoundError, match="say so with --data PATH"):
+        certified_images(recipe, names, most=5)
+    assert certified_images(recipe, names, path=photos, most=5).split == "validation"
+    without = recipes.load(exported[0].recipe, ["data.validation=0"])
+    assert certified_images(without, names, most=5).split == "test"
+
+
+def test_a_file_of_someone_else_is_told_in_one_line(tmp_path, kcnn, photos):
+    from onnx import TensorProto, helper, save
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [value],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    path = tmp_path / "other.onnx"
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+    code, _, err = kcnn("predict", path, photos)
+    assert code == 2
+    assert "does not say which labels" in err
+    for name, content in (("x.onnx", b"no"), ("x.tflite", b"no"), ("x.xml", b"no"), ("x.pt2", b"no")):
+        (tmp_path / name).write_bytes(content)
+        code, _, err = kcnn("predict", tmp_path / name, photos)
+        assert code in (1, 2)
+        assert len(err.strip().splitlines()) == 1, err
+
+
+def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeypatch):
+    from kcnn.workflows import bench_exports
+
+    monkeypatch.setattr(bench_exports, "SECONDS", 0.01)
+    run, certificates = exported
+    code, out, _ = kcnn("bench", run.path, "--exports", "--rounds", 1, "--json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert [row["name"] for row in rows[1:]] == sorted(certificates)
+    for row in rows[1:]:
+        assert row["accuracy"] == certificates[row["name"]].accuracy["exported"][0]
+        assert [speed["batch"] for speed in row["speeds"]] == [1, 7, 64]
+        assert all(speed["p99_ms"] >= speed["p50_ms"] > 0 for speed in row["speeds"])
+
+
+def test_bench_without_exports_says_how_to_make_one(smoke_run, tmp_path):
+    from kcnn.workflows.bench_exports import bench_exports
+
+    with pytest.raises(RunError, match="kcnn export"):
+        bench_exports(Run(shutil.copytree(smoke_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))))
