@@ -1,18 +1,21 @@
 """The speed of a training step: kcnn against plain loops of each framework and against stock Keras.
 
-Every contender trains on the same random images, batch 128, flipped and cropped, in a process of its own. All of one
-network and one precision are alive at once and take turns, so that what else the machine does hits all alike.
+Every contender trains on the same random images, flipped and cropped, in a process of its own. All of one network and
+one precision are alive at once and take turns, so that what else the machine does hits all alike.
 """
 
 import argparse
 
 import _measure
 
+# airbench is PyTorch's: on each backend the recipe `fast` is measured by the one plain loop.
 PLAIN = {"tensorflow": "plain_tensorflow", "torch": "plain_torch", "jax": "plain_jax"}
 
 
-def contenders(backends, quick):
+def contenders(network, backends, quick):
     """Return {name: (backend, module, *keywords)}."""
+    if network == "fast":
+        return {"torch plain": (None, "plain_airbench")} | {f"{name} kcnn": (name, "kcnn_fit") for name in backends}
     found = {}
     for backend in backends:
         found[f"{backend} plain"] = (None, PLAIN[backend])
@@ -32,7 +35,7 @@ def show(network, precision, found):
     print(f"\n{network}, {precision}")
     print(f"{'':32}{'images/s':>10}{'lowest..highest':>18}{'of plain':>24}{'first step':>12}{'MiB':>7}")
     for name, result in found.items():
-        plain = found[f"{name.split()[0]} plain"]
+        plain = found.get(f"{name.split()[0]} plain", found.get("torch plain"))
         middle, low, high = _measure.ratio(result, plain)
         print(
             f"{name:32}{result['images_per_second']:10,.0f}{result['lowest']:10,.0f}..{result['highest']:<6,.0f}"
@@ -52,16 +55,20 @@ def main():
     parser.add_argument("--backends", default="tensorflow,torch,jax")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--name", default="steps", help="of the file in benchmarks/results")
     parser.add_argument("--quick", action="store_true", help="plain loops and kcnn alone")
     options = parser.parse_args()
     document = {}
     for network in options.networks.split(","):
         for precision in options.precisions.split(","):
-            chosen = contenders(options.backends.split(","), options.quick)
+            chosen = contenders(network, options.backends.split(","), options.quick)
+            chosen = {name: (*how, f"batch_size={options.batch_size}") for name, how in chosen.items()}
             found = _measure.interleaved(chosen, network, precision, steps=options.steps, rounds=options.rounds)
             show(network, precision, found)
             document[f"{network} {precision}"] = found
-            _measure.write("steps", {"steps": options.steps, "batch_size": 128, "results": document})
+            about = {"steps": options.steps, "batch_size": options.batch_size}
+            _measure.write(options.name, about | {"results": document})
 
 
 if __name__ == "__main__":

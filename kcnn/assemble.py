@@ -15,6 +15,7 @@ from kcnn.callbacks.finite import StopOnNaN
 from kcnn.callbacks.history import RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
+from kcnn.data.statistics import sample
 from kcnn.errors import RecipeError
 from kcnn.finetune import frozen, rate_factors
 from kcnn.initial import initialize, undrawn
@@ -26,6 +27,8 @@ from kcnn.optim.schedules import LearningRateTable
 from kcnn.pretrained.weights import Loaded
 from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, SCHEDULES
 from kcnn.schema import Recipe
+
+LEARNED_FROM = 5000  # training images, for initial weights that are learned from images
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def assemble(recipe, dataset, weights=None):
     if kernels().KEEP_FREED_MEMORY:
         keep_freed_memory()
     whole = build_network(recipe, dataset, recipe.precision)
-    initialize(whole, recipe.seed)
+    initialize(whole, recipe.seed, lambda: sample(dataset.train, LEARNED_FROM))
     loaded = weights.load_into(whole, dataset.class_names) if weights else None
     in_pipeline, augmentations = build_augmentations(recipe)
     model = training_graph(whole, augmentations, recipe.seed)
@@ -295,13 +298,13 @@ def _rates(recipe, steps_per_epoch):
 
 
 def _chained(functions):
-    """Return one function `(values, position)` that applies `functions` in order, or None where there is none."""
+    """Return one function `(values, *seen)` that applies `functions` in order, or None where there is none."""
     if not functions:
         return None
 
-    def apply(values, position):
+    def apply(values, *seen):
         for function in functions:
-            values = function(values, position)
+            values = function(values, *seen)
         return values
 
     return apply

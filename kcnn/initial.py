@@ -51,11 +51,17 @@ def _zeros(initializer, shape, dtype=None, **options):
     return keras.ops.zeros(shape, dtype=dtype)
 
 
-def initialize(model, seed):
+def initialize(model, seed, images=None):
     """Set every weight of `model` that has an initializer to what `seed` and the weight's place give.
 
     The distribution is that of the Keras initializer which the layer declares; only the source of the
-    randomness differs. Batch-norm statistics and other constants get their constant.
+    randomness differs. Batch-norm statistics and other constants get their constant. Where a builder gave a layer a
+    `kernel_start` (or that of another weight), it makes of what was drawn what the weight starts from.
+
+    Args:
+        model: A model whose layers are named from their place.
+        seed: Any integer.
+        images: Function that returns training images, uint8 (N, H, W, C), for starts that are learned from them.
 
     Raises:
         TypeError: A layer declares an initializer that this function does not know, or none for one of its weights.
@@ -70,7 +76,9 @@ def initialize(model, seed):
                     f"{weight.name!r}, so it cannot be drawn alike on every backend."
                 )
             key = random.key(seed, "initial", f"{layer.name}/{name}")
-            weight.assign(draw(initializers_of[name], tuple(weight.shape), key))
+            value = draw(initializers_of[name], tuple(weight.shape), key)
+            start = getattr(layer, f"{name}_start", None)
+            weight.assign(start(value, images) if start else value)
 
 
 def _initializers(layer):

@@ -129,6 +129,7 @@ OPTIMIZERS = Registry(
         "adamw": "kcnn.optim.optimizers:adamw",
         "sgd": "kcnn.optim.optimizers:sgd",
         "lion": "kcnn.optim.optimizers:lion",
+        "muon": "kcnn.optim.optimizers:muon",
     },
 )
 
@@ -138,6 +139,7 @@ SCHEDULES = Registry(
         "constant": "kcnn.optim.schedules:constant",
         "cosine": "kcnn.optim.schedules:cosine",
         "step": "kcnn.optim.schedules:step",
+        "triangular": "kcnn.optim.schedules:triangular",
     },
 )
 
@@ -194,6 +196,7 @@ MODELS = Registry(
         "resnet152_v2": "kcnn.models.resnet:resnet152_v2",
         "wide_resnet16_8": "kcnn.models.wide_resnet:wide_resnet16_8",
         "wide_resnet28_10": "kcnn.models.wide_resnet:wide_resnet28_10",
+        "airbench94": "kcnn.models.airbench:airbench94",
         "efficientnet_b0": "kcnn.models.efficientnet:efficientnet_b0",
         "efficientnet_b1": "kcnn.models.efficientnet:efficientnet_b1",
         "efficientnet_b2": "kcnn.models.efficientnet:efficientnet_b2",

@@ -101,6 +101,8 @@ def test_half_precision_trains_and_deploys_in_float32(digits, precision):
         ("schedule.name=constant",),
         ("schedule.name=step", "schedule.milestones=[1]"),
         ("schedule.warmup_epochs=0.5", "schedule.per=epoch"),
+        ("schedule.name=triangular",),
+        ("optimizer.name=muon", "optimizer.learning_rate=0.05", "optimizer.others_factor=0.2"),
     ],
     ids=lambda settings: settings[-1],
 )
@@ -142,6 +144,19 @@ def test_the_learning_rates_are_looked_up_in_the_graph(digits):
         losses(SimpleNamespace(batches=[training.batches[step]], model=training.model), 1)
 
 
+def test_an_image_is_mirrored_in_every_second_epoch(digits):
+    training = assembled(digits, 'augment=[{name="horizontal_flip", alternate=true}]', "epochs=2", "data.limit=100")
+    batches = training.batches
+    shown = []
+    for epoch in range(2):
+        steps = range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)
+        pixels = np.concatenate([batches[step][0]["pixels"] for step in steps])
+        shown.append(pixels[np.argsort(batches.order(epoch))])
+    images = digits.train.images
+    np.testing.assert_array_equal(shown[1], shown[0][:, :, ::-1])
+    assert 0.4 < (shown[0] == images).all(axis=(1, 2, 3)).mean() < 0.6
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -174,7 +189,7 @@ class Inverting:
     def __init__(self, *, probability, seed=0, name=None):
         self.name = name
 
-    def transform(self, images, position):
+    def transform(self, images, position, indices, epoch):
         return 255 - images
 
 

@@ -85,6 +85,21 @@ def test_every_trainable_weight_is_drawn_anew():
             assert not np.any(keras.ops.convert_to_numpy(weight) == old)
 
 
+def test_a_start_makes_something_of_what_was_drawn_and_of_images():
+    def built(start):
+        layer = keras.layers.Dense(3, name="started")
+        if start:
+            layer.kernel_start = start
+        return keras.Sequential([keras.Input((2,)), layer])
+
+    plain, started = built(None), built(lambda drawn, images: drawn + images())
+    initialize(plain, 5)
+    initialize(started, 5, lambda: 1.0)
+    kernels = [keras.ops.convert_to_numpy(model.layers[0].kernel) for model in (plain, started)]
+    np.testing.assert_array_equal(kernels[1], kernels[0] + 1)
+    assert started.layers[0].get_config() == plain.layers[0].get_config()
+
+
 def test_what_is_not_drawn_is_zero_and_keras_is_itself_again():
     shape = (4, 5)
     for initializer in (initializers.HeNormal(), initializers.RandomNormal(), initializers.TruncatedNormal()):

@@ -8,6 +8,13 @@ def number(name, value, low, high):
     return float(value)
 
 
+def boolean(name, value):
+    """Return `value`; raise `ValueError` unless it is true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be true or false. Received: {name}={value!r}")
+    return value
+
+
 def integer(name, value, low, high):
     """Return `value`; raise `ValueError` unless it is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:

@@ -42,12 +42,13 @@ class KerasCvAugmentation:
         """Return the KerasCV layer, made with a seed."""
         raise NotImplementedError(f"{type(self).__name__} does not implement `make_layer`.")
 
-    def transform(self, images, position):
+    def transform(self, images, position, *identity):
         """Return augmented images.
 
         Args:
             images: uint8 (B, H, W, 3).
             position: int32 (B,), the place of each image in the whole training.
+            *identity: Which images they are, which does not matter here.
         """
         seeds = random.bits(random.key(self.seed, self.name), np.asarray(position, dtype="int32"))
         return np.stack([self._transform_one(*pair) for pair in zip(images, seeds, strict=True)])

@@ -67,7 +67,8 @@ class TrainingBatches(_Batches):
         batch_size: Images in a batch.
         seed: Of the order.
         epochs: How often each image is seen.
-        transform: Called as `transform(pixels, position)` for augmentations outside of the graph; returns pixels.
+        transform: Called as `transform(pixels, position, images, epoch)` for augmentations outside of the graph;
+            `images` int (b,) are the indices of the images in their split. Returns pixels.
         mix_labels: Called as `mix_labels(labels, position)` where an augmentation mixes images; returns labels.
         class_weights: float array (K,); a sample's weight is that of its (mixed) label.
     """
@@ -80,7 +81,7 @@ class TrainingBatches(_Batches):
         seed: int,
         epochs: int,
         *,
-        transform: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        transform: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray] | None = None,
         mix_labels: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         class_weights: np.ndarray | None = None,
     ):
@@ -110,7 +111,7 @@ class TrainingBatches(_Batches):
             labels = self.mix_labels(labels, position)
         inputs = self._inputs(indices, position)
         if self.transform is not None:
-            inputs["pixels"] = self.transform(inputs["pixels"], position)
+            inputs["pixels"] = self.transform(inputs["pixels"], position, indices, epoch)
         if self.class_weights is None:
             return inputs, labels
         return inputs, labels, labels @ self.class_weights

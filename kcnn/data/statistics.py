@@ -35,6 +35,11 @@ def measure(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean), tuple(std)
 
 
+def sample(split: Split, count: int) -> np.ndarray:
+    """Return at most `count` images of a split, uint8 (n, H, W, C): those with the lowest hashes of their names."""
+    return split.images[lowest(split.names, count)]
+
+
 def lowest(names: Sequence[str], count: int) -> np.ndarray:
     """Return the indices, ascending, of the `count` names with the lowest hashes."""
     if len(names) <= count:

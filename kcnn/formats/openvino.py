@@ -39,7 +39,8 @@ class OpenVino:
             # With the scales of int8, which OpenVINO takes as they are.
             onnx_quantize = quantize if quantize == "int8" else None
             Onnx.write(network, onnx, metadata, quantize=onnx_quantize, calibration=calibration)
-            model = openvino.convert_model(onnx)
+            # Not convert_model, which does the same and tells Intel's statistics server of it.
+            model = openvino.Core().read_model(onnx)
         model.set_rt_info(metadata.as_json(), [KEY])
         openvino.save_model(model, path, compress_to_fp16=quantize == "float16")
 

@@ -10,6 +10,7 @@ of each channel of `x`, the variance that of the population. `scale` and `offset
 `move(variable, value, momentum)` sets a Keras variable to `momentum * variable + (1 - momentum) * value`.
 `max_pool(x, size, strides)` returns the largest of each window of `x` (B, H, W, C), which is not padded.
 `subsample(x, strides)` returns every n-th row and column of `x` (B, H, W, C), the first included.
+`gelu(x)` returns x times the share of a normal distribution below it, computed in float32.
 `adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2)` updates Keras variables in
 place, as Algorithm 1 of Kingma & Ba (2015), with `l2 * variable` added to each gradient; `step` counts from 1. It is
 None where the framework has no such kernel.

@@ -39,6 +39,10 @@ def subsample(x, strides):
     return x[:, :: strides[0], :: strides[1]]
 
 
+def gelu(x):
+    return jax.nn.gelu(x.astype(jnp.float32), approximate=False).astype(x.dtype)
+
+
 adam = sgd = None  # what Keras spells out is compiled to one loop
 
 

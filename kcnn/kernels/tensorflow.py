@@ -43,6 +43,29 @@ def subsample(x, strides):
     return tf.nn.avg_pool2d(x, 1, strides, "VALID")
 
 
+@tf.custom_gradient
+def gelu(x):
+    return _gelu(x), lambda gradient: _gelu_gradient(x, gradient)
+
+
+# Compiled, since TensorFlow has no kernel for it and would go over the numbers a dozen times.
+@tf.function(jit_compile=True)
+def _gelu(x):
+    wide = tf.cast(x, tf.float32)
+    return tf.cast(wide * _share_below(wide), x.dtype)
+
+
+@tf.function(jit_compile=True)
+def _gelu_gradient(x, gradient):
+    wide = tf.cast(x, tf.float32)
+    density = tf.exp(-0.5 * wide * wide) * 0.3989422804014327  # 1 / sqrt(2 pi)
+    return tf.cast(tf.cast(gradient, tf.float32) * (_share_below(wide) + wide * density), x.dtype)
+
+
+def _share_below(x):
+    return 0.5 * (1.0 + tf.math.erf(x * 0.7071067811865476))
+
+
 def adam(variables, gradients, momentums, velocities, step, rate, beta_1, beta_2, epsilon, l2):
     powers = tf.pow(beta_1, step), tf.pow(beta_2, step)
     # The kernel's epsilon is the paper's "epsilon hat".

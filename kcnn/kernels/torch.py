@@ -38,6 +38,9 @@ def subsample(x, strides):
     return x[:, :: strides[0], :: strides[1]]
 
 
+gelu = functional.gelu
+
+
 def _first(x):
     return x.permute(0, 3, 1, 2)
 

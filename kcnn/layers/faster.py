@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kcnn.layers.activation import FastGelu
 from kcnn.layers.batch_norm import FusedBatchNormalization
 from kcnn.layers.conv import FastConv2D
 from kcnn.layers.pooling import FastMaxPooling2D, Subsampling2D
@@ -31,6 +32,8 @@ def faster(network):
             found[layer.name], found[after.name] = FastMaxPooling2D(after), layer
         elif FastMaxPooling2D.serves(layer):
             found.setdefault(layer.name, FastMaxPooling2D(layer))
+        elif FastGelu.serves(layer):
+            found[layer.name] = FastGelu(layer)
         elif Subsampling2D.serves(layer):
             found[layer.name] = Subsampling2D(layer)
     return found

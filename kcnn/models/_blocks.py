@@ -65,10 +65,11 @@ def pixels(input_shape, num_classes, *, mean, std, downsampling, smallest=None):
     return inputs, normalise(inputs)
 
 
-def logits(x, num_classes, *, initialization, name="logits"):
+def logits(x, num_classes, *, initialization, use_bias=True, name="logits"):
     """Return one number a class, in float32 whatever the precision of the rest, and without softmax."""
     return layers.Dense(
         num_classes,
+        use_bias=use_bias,
         kernel_initializer=kernel_initializer(initialization),
         bias_initializer=bias_initializer(initialization, x.shape[-1]),
         dtype="float32",
@@ -112,8 +113,8 @@ def conv(x, filters, kernel_size=3, *, strides=1, pad=None, groups=1, use_bias=F
     )(x)
 
 
-def norm(x, *, epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, name):
-    return layers.BatchNormalization(epsilon=epsilon, momentum=momentum, name=name)(x)
+def norm(x, *, epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, scale=True, name):
+    return layers.BatchNormalization(epsilon=epsilon, momentum=momentum, scale=scale, name=name)(x)
 
 
 def relu(x, *, name):

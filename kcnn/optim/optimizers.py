@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kcnn.kernels import kernels
+from kcnn.optim.muon import Muon
 
 
 def adam(
@@ -65,16 +66,21 @@ def sgd(
     momentum: float = 0.9,
     nesterov: bool = True,
     l2: float = 0.0,
+    norm_bias_factor: float = 1.0,
     decay_norm_and_bias: bool = True,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     accumulation_steps: int = 1,
 ):
-    """Stochastic gradient descent with momentum, Nesterov's by default; `l2` is added to the gradient."""
+    """Stochastic gradient descent with momentum, Nesterov's by default; `l2` is added to the gradient.
+
+    `norm_bias_factor` is on the learning rate of the biases of normalisations, whose decay stays what it was.
+    """
     return _build(
         keras.optimizers.SGD,
         {"learning_rate": learning_rate, "momentum": momentum, "nesterov": nesterov},
         l2=l2,
+        norm_bias_factor=norm_bias_factor,
         decay_norm_and_bias=decay_norm_and_bias,
         clip_norm=clip_norm,
         clip_value=clip_value,
@@ -104,6 +110,45 @@ def lion(
     )
 
 
+def muon(
+    *,
+    learning_rate: float = 0.24,
+    momentum: float = 0.6,
+    iterations: int = 3,
+    normalize: bool = True,
+    others_factor: float = 7.0,
+    others_momentum: float = 0.85,
+    l2: float = 0.0,
+    norm_bias_factor: float = 1.0,
+    decay_norm_and_bias: bool = True,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    accumulation_steps: int = 1,
+):
+    """Muon (Jordan et al. 2024): kernels of convolutions move by orthogonal matrices, the rest by Nesterov's descent.
+
+    The rest has `others_factor` times the learning rate, and `l2` is added to its gradient; kernels are normalized
+    instead. `norm_bias_factor` is as in `sgd`.
+    """
+    return _build(
+        Muon,
+        {
+            "learning_rate": learning_rate,
+            "momentum": momentum,
+            "iterations": iterations,
+            "normalize": normalize,
+            "others_factor": others_factor,
+            "others_momentum": others_momentum,
+        },
+        l2=l2,
+        norm_bias_factor=norm_bias_factor,
+        decay_norm_and_bias=decay_norm_and_bias,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        accumulation_steps=accumulation_steps,
+    )
+
+
 def _build(
     optimizer_class,
     arguments,
@@ -113,13 +158,16 @@ def _build(
     clip_value,
     accumulation_steps,
     l2=0.0,
+    norm_bias_factor=1.0,
 ):
     if clip_norm is not None and clip_value is not None:
         raise ValueError("Expected `clip_norm` or `clip_value`, not both.")
     if accumulation_steps < 1:
         raise ValueError(f"`accumulation_steps` must be at least 1. Received: {accumulation_steps}")
+    if norm_bias_factor <= 0:
+        raise ValueError(f"`norm_bias_factor` must be greater than 0. Received: {norm_bias_factor}")
     # The class of an instance, since on PyTorch Keras answers this constructor with a faster subclass.
-    decaying = _decaying(type(optimizer_class()), l2, decay_norm_and_bias)
+    decaying = _decaying(type(optimizer_class()), l2, decay_norm_and_bias, norm_bias_factor)
     return decaying(
         **arguments,
         global_clipnorm=clip_norm,
@@ -129,9 +177,11 @@ def _build(
     )
 
 
-def _decaying(base, l2, decay_norm_and_bias):
+def _decaying(base, l2, decay_norm_and_bias, norm_bias_factor):
     class Decaying(base):
         """Adds `l2 * variable` to each gradient after clipping, and may spare one-dimensional variables.
+
+        What `norm_bias_factor` gives the learning rate of a normalisation's bias it takes from its L2.
 
         Attributes:
             factors: {path of a variable: factor on its learning rate}, decoupled decay included; 1 where it has none.
@@ -140,7 +190,12 @@ def _decaying(base, l2, decay_norm_and_bias):
         factors = {}
 
         def _use_weight_decay(self, variable):
-            return decay_norm_and_bias or len(variable.shape) > 1
+            return super()._use_weight_decay(variable) and (decay_norm_and_bias or len(variable.shape) > 1)
+
+        def _l2(self, variable):
+            if not self._use_weight_decay(variable):
+                return 0.0
+            return l2 / norm_bias_factor if is_norm_bias(variable) else l2
 
         def _apply_weight_decay(self, variables):
             decay = self.weight_decay
@@ -156,35 +211,27 @@ def _decaying(base, l2, decay_norm_and_bias):
                 self.weight_decay = decay
 
         def _backend_update_step(self, grads, trainable_variables, learning_rate):
-            if not self.factors:
-                self._update(grads, trainable_variables, learning_rate)
-                return
             for factor, group in self._by_factor(zip(trainable_variables, grads, strict=True)):
                 variables, gradients = group
-                self._update(gradients, variables, learning_rate * factor)
+                self._update(gradients, variables, learning_rate if factor == 1 else learning_rate * factor)
 
         def _by_factor(self, items):
-            """Yield (factor, items): items, which begin with a variable, of the same factor, as one list a column."""
-            groups = {}
-            for item in items:
-                groups.setdefault(self.factors.get(item[0].path, 1.0), []).append(item)
-            for factor, group in groups.items():
-                yield factor, [list(column) for column in zip(*group, strict=True)]
+            """Yield (factor, items) of items, which begin with a variable, of the same factor, as `grouped` does."""
+            return grouped(items, self._factor)
+
+        def _factor(self, variable):
+            factor = self.factors.get(variable.path, 1.0)
+            return factor * norm_bias_factor if is_norm_bias(variable) else factor
 
         def _update(self, grads, trainable_variables, learning_rate):
             update = self._fused()
             if update:
-                for decays in (True, False):
-                    pairs = zip(grads, trainable_variables, strict=True)
-                    chosen = [
-                        (grad, variable) for grad, variable in pairs if self._use_weight_decay(variable) == decays
-                    ]
-                    if chosen:
-                        update(*zip(*chosen, strict=True), ops.cast(learning_rate, "float32"), l2 if decays else 0.0)
+                for decay, (variables, gradients) in grouped(zip(trainable_variables, grads, strict=True), self._l2):
+                    update(gradients, variables, ops.cast(learning_rate, "float32"), decay)
                 return
             if l2:
                 grads = [
-                    grad + l2 * ops.convert_to_tensor(variable) if self._use_weight_decay(variable) else grad
+                    grad + decay * ops.convert_to_tensor(variable) if (decay := self._l2(variable)) else grad
                     for grad, variable in zip(grads, trainable_variables, strict=True)
                 ]
             if not isinstance(self, keras.optimizers.Adam):
@@ -224,3 +271,17 @@ def _decaying(base, l2, decay_norm_and_bias):
             return [state[self._get_variable_index(variable)] for variable in variables]
 
     return Decaying
+
+
+def is_norm_bias(variable):
+    """Whether a variable is what a normalisation adds, `beta` in Keras."""
+    return variable.name == "beta"
+
+
+def grouped(items, key):
+    """Yield (key, items) of the items whose first elements have the same key, the items as one list a column."""
+    groups = {}
+    for item in items:
+        groups.setdefault(key(item[0]), []).append(item)
+    for value, group in groups.items():
+        yield value, [list(column) for column in zip(*group, strict=True)]

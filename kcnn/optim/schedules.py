@@ -54,6 +54,22 @@ def step(
     return _warm_up(gamma**passed, steps_per_epoch, warmup_epochs, epochs)
 
 
+def triangular(epochs, steps_per_epoch, *, peak: float = 0.23, start: float = 0.2, final: float = 0.0):
+    """A line from `start` up to 1 and one from there down to `final` (Smith 2017, with a single cycle).
+
+    Args:
+        peak: Share of the steps after which the rate is highest, 0 to below 1; 0 leaves the rise out.
+        start: Factor of the first step.
+        final: Factor that the step after the last would have.
+    """
+    if not 0 <= peak < 1:
+        raise ValueError(f"`peak` must be at least 0 and less than 1. Received: peak={peak}")
+    steps = epochs * steps_per_epoch
+    top = min(round(peak * steps), steps - 1)
+    rise, fall = np.linspace(start, 1.0, top, endpoint=False), np.linspace(1.0, final, steps - top, endpoint=False)
+    return np.concatenate([rise, fall])
+
+
 def _warmup_steps(steps_per_epoch, warmup_epochs, epochs):
     if not 0 <= warmup_epochs < epochs:
         raise ValueError(

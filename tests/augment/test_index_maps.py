@@ -19,6 +19,23 @@ def test_flips_mirror_the_right_axis(make, apply, noise):
     np.testing.assert_array_equal(apply(make("vertical_flip", probability=0.0), images), images)
 
 
+def test_a_flip_that_alternates_shows_both_sides_in_two_epochs(make, noise):
+    images, every = noise(4000, 1, 3, 1), np.arange(4000)
+    flip = make("horizontal_flip", alternate=True)
+    epochs = [flip.transform(images, every + 4000 * epoch, every, epoch) for epoch in range(4)]
+    mirrored = [(epoch == images[:, :, ::-1]).all(axis=(1, 2, 3)) for epoch in epochs]
+    lopsided = (images != images[:, :, ::-1]).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(epochs[0], epochs[2])
+    np.testing.assert_array_equal(epochs[1], epochs[3])
+    assert (mirrored[0] != mirrored[1])[lopsided].all()
+    assert stats.binomtest(int(mirrored[0][lopsided].sum()), int(lopsided.sum()), 0.5).pvalue > 1e-3
+    # An image's own draw, wherever in an epoch it comes.
+    some = np.array([7, 3999, 5])
+    np.testing.assert_array_equal(flip.transform(images[some], every[:3], some, 1), epochs[1][some])
+    with pytest.raises(ValueError, match="input pipeline"):
+        flip(images, every, training=True)
+
+
 @pytest.mark.parametrize("fill", PAD_MODES)
 def test_crop_is_pad_and_crop(fill, make, apply, noise):
     images, padding = noise(50, 9, 12, 3), 4

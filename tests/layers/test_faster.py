@@ -7,6 +7,7 @@ from keras import ops
 
 from kcnn.assemble import training_graph
 from kcnn.initial import initialize
+from kcnn.layers.activation import FastGelu
 from kcnn.layers.batch_norm import FusedBatchNormalization
 from kcnn.layers.conv import FastConv2D
 from kcnn.layers.faster import faster
@@ -40,6 +41,7 @@ def one_update(model, inputs):
         ("simple_cnn", {"block_dropout": 0.0, "dropout": 0.0}),
         ("resnet20", {}),
         ("resnet18", {"stem": "large"}),
+        ("airbench94", {}),
         ("alexnet", {"form": "two_towers", "dropout": 0.0}),
         pytest.param("vgg11", {"batch_norm": True, "dropout": 0.0}, marks=pytest.mark.slow),
         pytest.param("googlenet", {"dropout": 0.0}, marks=pytest.mark.slow),
@@ -81,6 +83,17 @@ def test_validation_in_the_training_graph_is_the_network():
     found = model({"pixels": IMAGES, "position": np.zeros(16, "int32")}, training=False)
     expected = plain(IMAGES.astype("float32"), training=False)
     np.testing.assert_allclose(ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_gelu_is_exact_in_sixteen_bits():
+    """Keras on TensorFlow rounds at each of its operations."""
+    from scipy.special import ndtr
+
+    layer = keras.layers.Activation("gelu", dtype="bfloat16")
+    x = ops.cast(np.linspace(-6, 6, 4001, dtype="float32"), "bfloat16")
+    found = ops.convert_to_numpy(ops.cast(FastGelu(layer)(x), "float32"))
+    wide = ops.convert_to_numpy(ops.cast(x, "float32")).astype("float64")
+    np.testing.assert_allclose(found, wide * ndtr(wide), rtol=2**-8, atol=2e-6)
 
 
 def test_what_differs_between_frameworks_or_is_shared_keeps_its_stock_layer():

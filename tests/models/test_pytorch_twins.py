@@ -103,6 +103,43 @@ class Residual(nn.Module):
         return self.logits(x.mean((2, 3)))
 
 
+class Airbench(nn.Module):
+    """Jordan (2024), appendix A: with his pool over the last map, and his scale behind the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem_conv = nn.Conv2d(3, 24, 2)
+        channels = 24
+        for block, width in enumerate((64, 256, 256), start=1):
+            for index in (1, 2):
+                self.add_module(f"block{block}_conv{index}", nn.Conv2d(channels, width, 3, padding=1, bias=False))
+                self.add_module(f"block{block}_norm{index}", Shift(width))
+                channels = width
+        self.logits = nn.Linear(channels, 10, bias=False)
+        nn.init.normal_(self.logits.weight)
+
+    def forward(self, x):
+        part = self.get_submodule
+        x = functional.gelu(self.stem_conv(x))
+        for block in (1, 2, 3):
+            x = functional.max_pool2d(part(f"block{block}_conv1")(x), 2)
+            x = functional.gelu(part(f"block{block}_norm1")(x))
+            x = functional.gelu(part(f"block{block}_norm2")(part(f"block{block}_conv2")(x)))
+        return self.logits(functional.max_pool2d(x, 3).flatten(1)) / 9
+
+
+class Shift(nn.BatchNorm2d):
+    """A batch norm without a scale."""
+
+    def __init__(self, channels):
+        super().__init__(channels)
+        self.register_parameter("weight", None)
+
+    def reset_parameters(self):
+        self.reset_running_stats()
+        nn.init.zeros_(self.bias)
+
+
 # --- Copying and comparing ---
 
 
@@ -123,7 +160,7 @@ def copy_weights(parts, model):
     """Give the Keras layers the weights of the PyTorch modules that bear their names, all of them."""
     assert {layer.name for layer in model.layers if layer.weights} == set(parts)
     for name, module in parts.items():
-        weights = [module.weight] if module.bias is None else [module.weight, module.bias]
+        weights = [weight for weight in (module.weight, module.bias) if weight is not None]
         weights = [weight.detach().numpy() for weight in weights]
         if isinstance(module, nn.BatchNorm2d):
             weights += [module.running_mean.numpy(), module.running_var.numpy()]
@@ -140,7 +177,8 @@ def copy_weights(parts, model):
 def randomise_norms(twin):
     for module in twin.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
+            if module.weight is not None:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
@@ -159,6 +197,7 @@ def randomise_norms(twin):
             lambda: Residual(BasicBlock, 64, (64, 128, 256, 512), 2, large=True),
             residual_parts,
         ),
+        ("airbench94", 32, Airbench, residual_parts),
         ("wide_resnet16_8", 16, lambda: Residual(WideBlock, 16, (128, 256, 512), 2), residual_parts),
     ],
 )
@@ -174,4 +213,6 @@ def test_logits_are_equal(name, size, make, parts, images):
         received = model(x).numpy()
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
-    assert sum(p.numel() for p in twin.parameters()) == sum(w.value.numel() for w in model.trainable_weights)
+    frozen = 24 * 3 * 2 * 2 if name == "airbench94" else 0
+    trained = sum(w.value.numel() for w in model.trainable_weights)
+    assert sum(p.numel() for p in twin.parameters()) == trained + frozen

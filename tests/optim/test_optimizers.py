@@ -6,6 +6,8 @@ import pytest
 from keras import ops
 
 from kcnn.optim import optimizers
+from kcnn.optim.muon import orthogonal
+from kcnn.optim.schedules import LearningRateTable
 
 STEPS = 5
 
@@ -132,7 +134,7 @@ def test_two_ways_of_clipping_are_refused():
         optimizers.adam(clip_norm=1.0, clip_value=1.0)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion", "muon"])
 @pytest.mark.parametrize("norm_and_bias", [True, False])
 def test_a_factor_is_a_learning_rate_of_ones_own(problem, name, norm_and_bias):
     """Decoupled decay is the rate's too: a variable with a factor moves as if the optimizer had that rate."""
@@ -149,3 +151,89 @@ def test_a_factor_is_a_learning_rate_of_ones_own(problem, name, norm_and_bias):
     np.testing.assert_allclose(both[0], slow[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(both[1], fast[1], rtol=1e-5, atol=1e-6)
     assert np.abs(both[0] - fast[0]).max() > 1e-3
+
+
+# --- Muon, and the biases of norms ---
+
+
+def by_descent(w, gradients, rate, momentum, l2):
+    """PyTorch's SGD with Nesterov's momentum, whose buffer does not hold the rate."""
+    w, buffer = w.astype("float64"), 0
+    for g, r in zip(gradients, rate, strict=True):
+        g = g + l2 * w
+        buffer = momentum * buffer + g
+        w = w - r * (g + momentum * buffer)
+    return w
+
+
+def newton_schulz(x, iterations):
+    """The iteration as it is published, on a matrix (outputs, inputs)."""
+    x = x / np.linalg.norm(x)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+def by_muon(w, gradients, rate, momentum, iterations, normalize):
+    """On a kernel as PyTorch has it, (outputs, inputs, h, w)."""
+    w, buffer = w.transpose(3, 2, 0, 1).astype("float64"), 0
+    for g, r in zip(gradients, rate, strict=True):
+        g = g.transpose(3, 2, 0, 1).astype("float64")
+        buffer = momentum * buffer + g
+        step = newton_schulz((g + momentum * buffer).reshape(len(w), -1), iterations).reshape(w.shape)
+        if normalize:
+            w = w * (len(w) ** 0.5 / np.linalg.norm(w))
+        w = w - r * step
+    return w.transpose(2, 3, 1, 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 6), (1, 1, 3, 5)], ids=["more inputs", "more outputs"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_muon_is_that_of_its_authors(problem, shape, normalize):
+    rng = np.random.default_rng(1)
+    start, gradients = problem
+    start = [rng.normal(size=shape).astype("float32"), *start]
+    gradients = [[rng.normal(size=shape).astype("float32"), *step] for step in gradients]
+    rates = LearningRateTable(np.linspace(0.3, 0.1, STEPS))
+    optimizer = optimizers.muon(
+        learning_rate=rates, normalize=normalize, others_factor=0.5, l2=0.01, norm_bias_factor=4.0
+    )
+    kernel, dense, beta = run(optimizer, start, gradients, names=("kernel", "kernel2", "beta"))
+    expected = by_muon(start[0], [g[0] for g in gradients], rates.rates, 0.6, 3, normalize)
+    np.testing.assert_allclose(kernel, expected, rtol=1e-4, atol=1e-5)
+    expected = by_descent(start[1], [g[1] for g in gradients], 0.5 * rates.rates, 0.85, 0.01)
+    np.testing.assert_allclose(dense, expected, rtol=1e-5, atol=1e-5)
+    expected = by_descent(start[2], [g[2] for g in gradients], 2.0 * rates.rates, 0.85, 0.0025)
+    np.testing.assert_allclose(beta, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 20), (20, 40), (30, 30)])
+def test_what_is_made_orthogonal_keeps_its_directions(shape):
+    """Singular vectors stay; singular values come from anywhere to between 0.5 and 1.5."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(side, 20)))[0] for side in shape)
+    values = np.geomspace(1, 0.05, 20)
+    found = ops.convert_to_numpy(orthogonal(ops.convert_to_tensor((left * values @ right.T).astype("float32")), 5))
+    inner = left.T @ found @ right
+    np.testing.assert_allclose(inner, np.diag(np.diag(inner)), atol=1e-4)
+    assert (np.diag(inner) > 0.5).all()
+    assert (np.diag(inner) < 1.5).all()
+
+
+def test_a_matrix_of_zeros_stays_one():
+    assert not ops.convert_to_numpy(orthogonal(ops.zeros((4, 3)), 3)).any()
+
+
+def test_biases_of_norms_have_a_rate_of_their_own_and_keep_their_decay(problem):
+    start, gradients = problem
+    options = {"l2": 0.1, "momentum": 0.9}
+    both = run(
+        optimizers.sgd(learning_rate=0.01, norm_bias_factor=8.0, **options), start, gradients, names=("kernel", "beta")
+    )
+    slow = run(optimizers.sgd(learning_rate=0.01, **options), start, gradients)
+    fast = run(optimizers.sgd(learning_rate=0.08, momentum=0.9, l2=0.1 / 8), start, gradients)
+    np.testing.assert_allclose(both[0], slow[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(both[1], fast[1], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="`norm_bias_factor` must be greater than 0"):
+        optimizers.sgd(norm_bias_factor=0.0)

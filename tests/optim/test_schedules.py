@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kcnn.optim.schedules import LearningRateTable, constant, cosine, step
+from kcnn.optim.schedules import LearningRateTable, constant, cosine, step, triangular
 
 
 def test_cosine_per_epoch_is_pytorchs_cosine_annealing_stepped_once_an_epoch():
@@ -36,6 +36,22 @@ def test_step_falls_at_its_milestones():
 
 def test_constant_is_constant():
     assert (constant(3, 5) == 1).all()
+
+
+@pytest.mark.parametrize(("peak", "top"), [(0.25, 10), (0.0, 0), (0.999, 39)])
+def test_triangular_is_two_lines(peak, top):
+    factors = triangular(4, 10, peak=peak, start=0.2, final=0.1)
+    assert len(factors) == 40
+    expected = [1 + 0.8 * (n - top) / top if n < top else 1 - 0.9 * (n - top) / (40 - top) for n in range(40)]
+    np.testing.assert_allclose(factors, expected, rtol=1e-12)
+    assert factors.argmax() == top
+    assert factors[top] == 1
+
+
+@pytest.mark.parametrize("peak", [-0.1, 1.0])
+def test_a_triangle_whose_peak_is_outside_is_refused(peak):
+    with pytest.raises(ValueError, match="`peak` must be at least 0 and less than 1"):
+        triangular(4, 10, peak=peak)
 
 
 @pytest.mark.parametrize("warmup", [-1, 5, 6.5])

@@ -51,7 +51,10 @@ def found(images, tmp_path_factory):
     """Two recipes compared on all backends: digits, and the article's on images of its size."""
     out = tmp_path_factory.mktemp("parity")
     article = recipe.load("cifar10_simple_cnn", ("batch_size=32", "data.validation=0.2"), data=str(images))
+    narrow = ("batch_size=32", "data.validation=0.2", "precision=float32", "model.widths=[8, 16, 16]")
+    fast = recipe.load("cifar10_fast", narrow, data=str(images))
     jobs = {"digits": (recipe.load("digits", SMALL), 6), "article": (article, 4), "finetuned": finetuned(out)}
+    jobs["fast"] = fast, 5
     return out, list(parity.parity(jobs, out=out))
 
 
