@@ -1,11 +1,13 @@
 """The one owner of KERAS_BACKEND: which framework and device Keras will use, and why."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -142,14 +144,21 @@ def import_tensorflow_quietly() -> None:
     Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard.
     Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
     """
+    with stderr_silenced():
+        tensorflow = importlib.import_module("tensorflow")
+        tensorflow.config.list_physical_devices()
+        next(iter(tensorflow.data.Dataset.from_generator(lambda: [0], output_types="int32")))
+
+
+@contextlib.contextmanager
+def stderr_silenced() -> Iterator[None]:
+    """Drop what is written to stderr while the block runs, by C++ too."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
-            tensorflow = importlib.import_module("tensorflow")
-            tensorflow.config.list_physical_devices()
-            next(iter(tensorflow.data.Dataset.from_generator(lambda: [0], output_types="int32")))
+            yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)

@@ -1,6 +1,8 @@
 """Exports, their certificates, and what is refused."""
 
 import base64
+import contextlib
+import functools
 import json
 import shutil
 import subprocess
@@ -110,24 +112,25 @@ def test_a_file_answers_as_the_run_with_any_batch(exported, pixels, name):
 
 
 @each_format
-def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, photos, child, name):
+def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, photos, kcnn, name):
     run, _ = exported
-    outputs = {}
-    for path in (run.path, run.exports / name):
-        done = child("predict", path, photos / "red", "--json", "--calibrated", "--top", 4)
-        assert done.returncode == 0, done.stderr
-        outputs[path] = json.loads(done.stdout)["predictions"]
-        if path != run.path:
-            assert done.stderr == ""
-    for ours, theirs in zip(*outputs.values(), strict=True):
-        assert ours["image"] == theirs["image"]
-        assert [one["label"] for one in ours["top"]] == [one["label"] for one in theirs["top"]]
-        for one, other in zip(ours["top"], theirs["top"], strict=True):
-            assert other["probability"] == pytest.approx(one["probability"], abs=1e-5)
+    opened(run, name)
+    for options in ((), ("--calibrated",)):
+        answers = []
+        for path in (run.path, run.exports / name):
+            code, out, err = kcnn("predict", path, photos / "red", "--json", "--top", 4, *options)
+            assert code == 0, err
+            answers.append(json.loads(out)["predictions"])
+        assert err == ""
+        for ours, theirs in zip(*answers, strict=True):
+            assert ours["image"] == theirs["image"]
+            assert [one["label"] for one in ours["top"]] == [one["label"] for one in theirs["top"]]
+            for one, other in zip(ours["top"], theirs["top"], strict=True):
+                assert other["probability"] == pytest.approx(one["probability"], abs=1e-5)
 
 
-@pytest.mark.parametrize(("name", "allowed"), [("onnx", set()), ("litert", set()), ("openvino", set())])
-def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name, allowed):
+@pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
+def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name):
     run, _ = exported
     path = run.exports / name / FORMATS.get(name).FILE
     code = (
@@ -135,10 +138,11 @@ def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name,
         f"try:\n    main(['predict', {str(path)!r}, {str(photos / 'red')!r}])\n"
         "except SystemExit as error:\n    assert not error.code, error.code\n"
         "heavy = {'keras', 'torch', 'jax', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
-        f"assert heavy <= {allowed!r}, heavy"
+        "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_every_way_to_name_an_export(exported, tmp_path):
@@ -213,8 +217,9 @@ def test_encoded_images_are_decoded_as_kcnn_does(exported):
     encoded = exported[1]["savedmodel"].encoded
     assert encoded["files"] > 10
     assert encoded["enlarged"] > 10
-    assert encoded["largest"] == 0
-    assert encoded["probability"] < 1e-5
+    assert encoded["largest"] <= 1
+    assert encoded["equal"] > 0.95
+    assert encoded["probability"] < 0.01
 
 
 # ---------------------------------------------------------------- what is refused
@@ -253,27 +258,29 @@ def _read_instead(model, before, after):
 
 
 @pytest.fixture(scope="module")
-def broken(exported, tmp_path_factory):
-    """Return `broken(change)`: `kcnn export` as ONNX, with `change` made to the file before it is measured."""
+def broken(exported, backend_name, tmp_path_factory):
+    """Return `broken(change)`: an export as ONNX, with `change` made to the file before it is measured."""
     import onnx
+
+    class Broken(export_module._Work):
+        def _write(self, name, file):
+            super()._write(name, file)
+            model = onnx.load(file)
+            self.change(model)
+            onnx.save(model, file)
 
     run = copy_of(exported[0], tmp_path_factory.mktemp("broken"))
     shutil.rmtree(run.exports)
-    write = export_module._Work._write
+    with contextlib.ExitStack() as stack:
+        folder = tmp_path_factory.mktemp("work")
+        work = Broken(run, backend_name, None, 1.0, folder, stack, lambda what: None)  # whose processes are shared
+        work.load(None, 40)
 
-    def export_broken(change, **options):
-        def write_broken(self, name, file):
-            write(self, name, file)
-            model = onnx.load(file)
-            change(model)
-            onnx.save(model, file)
+        def export_broken(change):
+            work.change = change
+            return run, work.export("onnx")
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export_module._Work, "_write", write_broken)
-            (certificate,) = export(run, ["onnx"], images=40, **options)
-        return run, certificate
-
-    return export_broken
+        yield export_broken
 
 
 @pytest.mark.parametrize("change", [changed_constants, swapped_channels, missing_normalisation])
@@ -313,6 +320,7 @@ def test_the_command_fails_where_a_file_is_refused(exported, kcnn, monkeypatch, 
 def test_other_architectures_on_the_backend_that_writes(model, photos, tmp_path, backend_name):
     """In this process, which has only the backend it runs on; the slow suite has every cell with its certificate."""
     formats = [name for name in FORMATS.names() if backend_name == FORMATS.get(name).WRITTEN_ON]
+    formats = formats[: 1 if model == "efficientnet_b0" else None]  # which takes its time
     if not formats:
         pytest.skip(f"nothing is written on {backend_name}")
     from kcnn.explain.network import TakenApart
@@ -346,31 +354,28 @@ def test_every_cell_is_certified(model, photos, tmp_path):
 
 @pytest.fixture(scope="module")
 def quantised(smoke_run, tmp_path_factory):
-    """The certificates of a trained run, by (format, quantisation); float32 among them."""
+    """Return `quantised(quantize)`: a trained run, and its certificates by format."""
     run = copy_of(smoke_run, tmp_path_factory.mktemp("quantised"))
-    certificates = {}
-    for quantize in (None, "int8", "float16"):
-        names = [
-            name
-            for name in ("onnx", "litert", "openvino")
-            if quantize is None or quantize in FORMATS.get(name).QUANTIZATIONS
-        ]
-        certificates |= {(one.format, quantize): one for one in export(run, names, quantize=quantize, budget=5.0)}
-    return run, certificates
+
+    @functools.cache
+    def made(quantize):
+        certificates = export(run, ["onnx", "litert", "openvino"], quantize=quantize, budget=5.0)
+        return run, {one.format: one for one in certificates}
+
+    return made
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
-@pytest.mark.parametrize(("quantize", "share"), [("int8", 0.25), ("float16", 0.5)])
+@pytest.mark.parametrize(("quantize", "share"), [("int8", 0.25), pytest.param("float16", 0.5, marks=pytest.mark.slow)])
 def test_a_quantised_file_is_small_and_keeps_its_budget(quantised, name, quantize, share):
-    run, certificates = quantised
-    certificate = certificates[name, quantize]
+    run, certificates = quantised(quantize)
+    certificate = certificates[name]
     assert certificate.holds, certificate.complaints
     assert certificate.rule == {"budget": 5.0}
-    assert 0 < certificate.difference["probability"] < 0.5
+    assert 0 < certificate.difference["probability"] < 0.1
     weights = 4 * Classifier.open(run.path).model.count_params()
-    whole = certificates[name, None].exported["bytes"]
-    beside = whole - weights  # graph and metadata, of which a tiny network has much
-    assert certificate.exported["bytes"] < share * weights * 1.1 + 3 * beside
+    size = sum(file["bytes"] for name, file in certificate.exported["files"].items() if not name.endswith(".xml"))
+    assert size < 1.1 * share * weights + 2**14  # graph and metadata, much for a tiny network
     calibration = certificate.images["calibration"]
     assert calibration == ({"split": "train", "count": 256} if quantize == "int8" else None)
 
@@ -379,7 +384,7 @@ def test_convolutions_are_quantised_channel_by_channel(quantised):
     import onnx
     from onnx import numpy_helper
 
-    run, _ = quantised
+    run, _ = quantised("int8")
     model = onnx.load(run.exports / "onnx-int8" / "model.onnx")
     arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     producers = {output: node for node in model.graph.node for output in node.output}
@@ -445,7 +450,7 @@ def test_data_that_is_gone_is_asked_for(exported, photos, tmp_path):
     with pytest.raises(DataNotFoundError, match="say so with --data PATH"):
         certified_images(recipe, names, most=5)
     assert certified_images(recipe, names, path=photos, most=5).split == "validation"
-    without = recipes.load(exported[0].recipe, ["data.validation=0"])
+    without = recipes.load(exported[0].recipe, ["data.validation=0", "callbacks.best=false"])
     assert certified_images(without, names, most=5).split == "test"
 
 
@@ -471,17 +476,21 @@ def test_a_file_of_someone_else_is_told_in_one_line(tmp_path, kcnn, photos):
         assert len(err.strip().splitlines()) == 1, err
 
 
-def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeypatch):
+def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeypatch, tmp_path):
     from kcnn.workflows import bench_exports
 
     monkeypatch.setattr(bench_exports, "SECONDS", 0.01)
-    run, certificates = exported
+    run, certificates = copy_of(exported[0], tmp_path), exported[1]
+    for name in ("openvino", "savedmodel", "torch"):
+        shutil.rmtree(run.exports / name)
+    with (run.exports / "litert" / "model.tflite").open("ab") as file:
+        file.write(b"x")  # so that it is no longer what was certified
     code, out, _ = kcnn("bench", run.path, "--exports", "--rounds", 1, "--json")
     assert code == 0
     rows = json.loads(out)["rows"]
-    assert [row["name"] for row in rows[1:]] == sorted(certificates)
-    for row in rows[1:]:
-        assert row["accuracy"] == certificates[row["name"]].accuracy["exported"][0]
+    assert [row["name"] for row in rows[1:]] == ["litert", "onnx"]
+    assert [row["accuracy"] for row in rows[1:]] == [None, certificates["onnx"].accuracy["exported"][0]]
+    for row in rows:
         assert [speed["batch"] for speed in row["speeds"]] == [1, 7, 64]
         assert all(speed["p99_ms"] >= speed["p50_ms"] > 0 for speed in row["speeds"])
 
