@@ -153,8 +153,9 @@ def assemble(recipe, dataset, weights=None):
     if dataset.validation is not None:
         held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
         validation = ValidationSequence(held_out)
-    stages = _stages(recipe, whole, loaded)
     network = without_auxiliary_heads(whole)
+    # Auxiliary heads are no part of the depth that is frozen: no saved model has them to start from.
+    stages = _stages(recipe, network, loaded)
     training = Training(network, model, batches, validation, rates, stages, recipe, loaded)
     training.enter(training.stages[0])
     return training

@@ -73,6 +73,20 @@ def test_freezing_the_head_leaves_the_logits():
     assert "auxiliary1_logits" not in [each.name for each in frozen(outline("googlenet", auxiliary=True), "all")]
 
 
+@pytest.mark.parametrize("freeze", ["all", "features"])
+def test_auxiliary_heads_are_never_frozen(freeze):
+    settings = ("data.image_size=32", "data.limit=40", "batch_size=20", "augment=[]", "callbacks={}")
+    settings = (*settings, "model={name='googlenet', auxiliary=true, weights='somewhere'}", f"finetune.freeze={freeze}")
+    recipe = loaded(*settings)
+    training = assemble.assemble(recipe, data.load(recipe.data, 0), Given())
+    frozen_names = [layer.name for layer in training.stage.frozen]
+    assert frozen_names[-1].startswith("stage5_block2")
+    assert not [name for name in frozen_names if name.startswith("auxiliary")]
+    heads = [layer for layer in training.model.layers if layer.name.startswith("auxiliary") and layer.weights]
+    assert len(heads) == 8
+    assert all(layer.trainable for layer in heads)
+
+
 @pytest.mark.parametrize(
     ("freeze", "message"),
     [

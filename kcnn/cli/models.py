@@ -104,7 +104,16 @@ def _show(model):
     if model["options"]:
         click.echo("Options, in a recipe's [model] or as --set model.KEY=VALUE:")
         for key, value in model["options"].items():
-            click.echo(f"  {key} = {value!r}")
+            click.echo(f"  {key} = {value!r}{_choices(model['name'], key)}")
+
+
+def _choices(name, key):
+    from typing import Literal, get_args, get_origin
+
+    from kcnn.registry import MODELS
+
+    annotation = MODELS.options(name)[key].annotation
+    return f"  ({' or '.join(map(repr, get_args(annotation)))})" if get_origin(annotation) is Literal else ""
 
 
 def _exact(model, key):

@@ -26,6 +26,7 @@ def adopt(
     places,
     change,
     downsampling=32,
+    large_stem=False,
     same_padding=False,
     name,
 ):
@@ -37,11 +38,11 @@ def adopt(
         places: Pairs of a pattern and its replacement, which applied in order to a layer's name give its new one.
         change: `change(new name, config)` is called for each layer. It returns the config to build the layer from, a
             layer to take its place, or None to leave it out.
-        downsampling: Pixels of the image to a pixel of the last feature map.
+        downsampling, large_stem: As of `pixels`.
         same_padding: Whether convolutions with strides pad as TensorFlow's "same" does, and paddings of the graph,
             which were made for other sizes, are left out.
     """
-    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=downsampling)
+    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=downsampling, large_stem=large_stem)
     source = _graph(application, inputs.shape[1:3], num_classes)
     features = _before_the_head(source)
 

@@ -21,7 +21,7 @@ SMALL_IMAGE = 128  # pixels; below this the stem "auto" is the small one
 # --- Input and output ---
 
 
-def pixels(input_shape, num_classes, *, mean, std, downsampling, smallest=None):
+def pixels(input_shape, num_classes, *, mean, std, downsampling, smallest=None, large_stem=False):
     """Check the arguments that all builders share; return the input and the normalised pixels.
 
     Args:
@@ -30,15 +30,17 @@ def pixels(input_shape, num_classes, *, mean, std, downsampling, smallest=None):
         mean, std: One number a channel, for pixels from 0 to 1; `None` stands for zeros and ones.
         downsampling: Pixels of the image to a pixel of the last feature map, along one axis.
         smallest: Height and width that an image must have at least, where that is not `downsampling`.
+        large_stem: Whether the model has a stem for smaller images, and it is not the one that is taken.
     """
     height, width, channels = image_shape(input_shape)
     smallest = smallest or downsampling
     if min(height, width) < smallest:
+        stem = "stem='small', " if large_stem else ""
         raise ValueError(
             f"The image is too small: this model halves it {downsampling.bit_length() - 1} times, so its "
             f"height and width must be at least {smallest}. "
             f"Received: input_shape={tuple(input_shape)}, read as (height, width, channels). "
-            "Use larger images, or a model that downsamples less."
+            f"Use larger images, {stem}or a model that downsamples less."
         )
     if not _is_whole(num_classes) or num_classes < 2:
         raise ValueError(

@@ -58,8 +58,8 @@ def alexnet(
         raise ValueError(f"`form` must be 'one_tower' or 'two_towers'. Received: form={form!r}")
     check_fractions(dropout=dropout)
     small, split = small_stem(stem, input_shape), form == "two_towers"
-    smallest = {"downsampling": 8, "smallest": 15} if small else {"downsampling": 32, "smallest": 63}
-    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, **smallest)
+    size = {"downsampling": 8, "smallest": 15} if small else {"downsampling": 32, "smallest": 63, "large_stem": True}
+    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, **size)
 
     # --- Convolutions ---
     for index, (filters, size) in enumerate(zip(WIDTHS[form], SIZES, strict=True), start=1):

@@ -139,5 +139,6 @@ def _convnext(input_shape, num_classes, application, blocks, drop_path, stem, *,
         places=PLACES,
         change=change,
         downsampling=16 if small else 32,
+        large_stem=not small,
         name=name,
     )

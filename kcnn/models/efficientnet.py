@@ -299,6 +299,7 @@ def _efficientnet(input_shape, num_classes, application, dropout, drop_path, ste
         places=PLACES,
         change=change,
         downsampling=16 if small else 32,
+        large_stem=not small,
         same_padding=True,
         name=name,
     )

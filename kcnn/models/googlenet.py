@@ -73,7 +73,8 @@ def googlenet(
         raise ValueError(f"`form` must be 'batch_norm' or 'paper'. Received: form={form!r}")
     check_fractions(dropout=dropout, auxiliary_dropout=auxiliary_dropout)
     normed, small = form == "batch_norm", small_stem(stem, input_shape)
-    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=8 if small else 32)
+    size = {"downsampling": 8} if small else {"downsampling": 32, "large_stem": True}
+    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, **size)
 
     def convolve(x, filters, size, place, index="", **options):
         x = conv(x, filters, size, use_bias=not normed, name=f"{place}_conv{index}", **options)

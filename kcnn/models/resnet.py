@@ -60,7 +60,8 @@ def resnet34(
 
 def _resnet(input_shape, num_classes, stage_blocks, *, stem, mean, std, name):
     small = small_stem(stem, input_shape)
-    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, downsampling=8 if small else 32)
+    size = {"downsampling": 8} if small else {"downsampling": 32, "large_stem": True}
+    inputs, x = pixels(input_shape, num_classes, mean=mean, std=std, **size)
 
     # --- Stem ---
     x = conv(x, WIDTHS[0], name="stem_conv") if small else conv(x, WIDTHS[0], 7, strides=2, name="stem_conv")
@@ -208,5 +209,6 @@ def _bottlenecks(input_shape, num_classes, application, *, stem, mean, std, name
         places=PLACES,
         change=change,
         downsampling=8 if small else 32,
+        large_stem=not small,
         name=name,
     )

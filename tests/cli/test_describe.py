@@ -114,6 +114,7 @@ def test_one_model_shows_its_options_and_all_numbers(kcnn):
     assert "stem = 'auto'" in out
     assert "73.31  IMAGENET1K_V1" in out
     assert "75.48  10 crops" in out
+    assert "form = 'one_tower'  ('one_tower' or 'two_towers')" in kcnn("models", "alexnet")[1]
     document = json.loads(kcnn("models", "resnet34", "--json")[1])
     assert document["published"][0]["source"]["url"].startswith("https://")
     listed = json.loads(kcnn("models", "--json")[1])["models"]

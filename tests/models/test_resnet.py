@@ -37,7 +37,8 @@ def test_shortcuts_project_where_the_shape_changes(build):
     [
         ((32, 32, 3), "tiny", "`stem` must be 'auto', 'small' or 'large'. Received: stem='tiny'"),
         ((31, 64, 3), "large", "halves it 5 times, .* at least 32"),
-        ((7, 64, 3), "auto", "halves it 3 times, .* at least 8"),
+        ((7, 64, 3), "auto", "halves it 3 times, .* at least 8.* Use larger images, or a model that downsamples less"),
+        ((31, 64, 3), "large", "Use larger images, stem='small', or a model that downsamples less"),
     ],
 )
 def test_mistakes_in_options_are_explained(shape, stem, message):
