@@ -182,11 +182,14 @@ def exported(smoke_run, tmp_path):
     return run
 
 
-def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path):
+def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path, monkeypatch):
     onnx = exported.path / "exports" / "onnx"
     found = find_sources(exported.path)
     assert (found.name, found.answers, found.explains, found.by_keras) == ("smoke", onnx, exported.path, False)
     assert find_sources(exported.path, export=False).by_keras
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "RUNTIME", "no_such_package")
+        assert find_sources(exported.path).by_keras
     assert find_sources(exported.model).by_keras  # who names the file means it
     for path in (onnx, onnx / "model.onnx"):
         found = find_sources(path)
@@ -197,6 +200,10 @@ def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path):
     assert (found.name, found.answers, found.explains) == ("alone", alone, None)
     with pytest.raises(RunError):
         find_sources(tmp_path / "nothing")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("saved_models").symlink_to(exported.path.parent)
+    assert find_sources("smoke/exports/onnx").explains.name == "smoke"  # a run's name is enough
 
 
 def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypatch, backend_name):
