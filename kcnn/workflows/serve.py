@@ -134,11 +134,17 @@ def _open(sources, *, most, calibrated, use_keras):
     framework = backend.current() if sources.by_keras else None
     return Served(
         name=sources.name,
-        runtime=f"Keras on {framework}" if framework else f"the export {sources.answers.name}",
+        runtime=f"Keras on {framework}" if framework else _runtime(sources.answers),
         opened=opened,
         answerer=Answerer(opened, most=most, padded=framework == "jax"),
         calibrated=calibrated,
         explainer=Explainer(classifier) if explains else None,
         no_explainer=None if explains else "Only an export is served, and heatmaps need the Keras model of its run.",
         shared=sources.by_keras,
+    )
+
+
+def _runtime(exported):
+    return (
+        "ONNX Runtime" if exported.name == EXPORT or exported.suffix == f".{EXPORT}" else f"the export {exported.name}"
     )

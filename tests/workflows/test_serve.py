@@ -217,7 +217,7 @@ def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypa
     monkeypatch.setattr(module, "run", lambda app, service, bound, **_: (served.append(service), bound.close()))
     module.serve(exported.path, port=0, limits=Limits(), use_keras=lambda: asked.append(True))
     answering = served[0].served
-    assert (answering.shared, answering.runtime, asked) == (False, "the export onnx", [])
+    assert (answering.shared, answering.runtime, asked) == (False, "ONNX Runtime", [])
     (probabilities,) = answering.answerer([decode(picture(2, 5), (8, 8, 3))])
     assert probabilities.argmax() == 2
     (heat,) = answering.explainer([(np.zeros((8, 8, 1), "uint8"), 3, "grad_cam")])
