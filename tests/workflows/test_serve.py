@@ -222,3 +222,21 @@ def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypa
     assert probabilities.argmax() == 2
     (heat,) = answering.explainer([(np.zeros((8, 8, 1), "uint8"), 3, "grad_cam")])
     assert (heat.shape, asked) == ((8, 8), [True])
+
+
+@pytest.mark.slow
+def test_a_real_export_answers_as_its_run_does(smoke_run, tmp_path, child, kcnn, digit_files, backend_name):
+    pytest.importorskip("kcnn.formats", reason="exports come with kcnn.formats")
+    run = copy_of(smoke_run, tmp_path)
+    result = child("export", run.path, "--format", "onnx", backend_name=backend_name)
+    assert result.returncode == 0, result.stderr
+    file = str(sorted(digit_files.glob("3_*.png"))[0])
+    _, out, _ = kcnn("predict", run.path, file, "--top", 10, "--json")
+    expected = {row["label"]: row["probability"] for row in json.loads(out)["predictions"][0]["top"]}
+    options = ("--backend", backend_name)
+    with Child(run.path, *options, folder=tmp_path) as served, httpx.Client(base_url=served.address) as client:
+        assert served.document["runtime"] == "ONNX Runtime"
+        assert served.errors == "Ready. Ctrl-C stops.\n"  # nothing of any framework
+        found = post(client, Path(file).read_bytes(), params={"top": 10}).json()["predictions"][0]["top"]
+        assert {row["label"]: row["probability"] for row in found} == pytest.approx(expected, abs=1e-5)
+        assert post(client, Path(file).read_bytes(), path="/v1/explain", timeout=120).json()["label"] == "3"
