@@ -50,6 +50,7 @@ def _add_model(app, service, guarded):
         dependencies=[guarded],
         response_model=documents.Predictions,
         responses=documents.problems(400, 401, 408, 413, 415, 422, 503),
+        response_description="An entry for each image.",
         openapi_extra=documents.body(many=True),
         summary="Name what one or more images show.",
     )
@@ -65,7 +66,7 @@ def _add_model(app, service, guarded):
         dependencies=[guarded],
         response_model=documents.Explanation,
         responses=documents.problems(400, 401, 408, 413, 415, 422, 501, 503)
-        | {200: {"description": "The heatmap; with `Accept: image/png`, drawn over the image.", "content": {PNG: {}}}},
+        | {200: {"description": "The heatmap; with Accept: image/png, drawn over the image.", "content": {PNG: {}}}},
         openapi_extra=documents.body(many=False),
         summary="Show what in an image speaks for a class.",
     )
@@ -87,6 +88,7 @@ def _add_model(app, service, guarded):
         "/v1/model",
         dependencies=[guarded],
         response_model=documents.Model,
+        response_description="What is served.",
         responses=documents.problems(401),
         summary="Tell what answers, and within which limits.",
     )
@@ -111,13 +113,14 @@ def _model(service):
 
 
 def _add_health(app, service, guarded):
-    @app.get("/healthz", summary="Answer while the process lives.")
+    @app.get("/healthz", summary="Answer while the process lives.", response_description="It lives.")
     async def healthz():
         return JSONResponse({"status": "alive"})
 
     @app.get(
         "/readyz",
         summary="Answer 200 once the model is warm, and until the server stops.",
+        response_description="Ready.",
         responses={503: {"description": "Not now."}},
     )
     async def readyz():
@@ -125,7 +128,14 @@ def _add_health(app, service, guarded):
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "stopping" if service.stopping else "warming up"}, 503)
 
-    @app.get("/metrics", dependencies=[guarded], summary="Count for Prometheus.", response_class=Response)
+    @app.get(
+        "/metrics",
+        dependencies=[guarded],
+        summary="Count for Prometheus.",
+        response_class=Response,
+        response_description="The counters, as text.",
+        responses=documents.problems(401),
+    )
     async def metrics(request: Request):
         text, kind = service.metrics.text(request.headers.get("accept", ""))
         return Response(text, headers={"Content-Type": kind})

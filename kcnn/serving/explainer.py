@@ -31,9 +31,11 @@ class Explainer:
 
     @functools.cached_property
     def _network(self):
+        model = self._open().model  # before the import, which takes Keras with whatever backend is chosen by then
+
         from kcnn.explain.network import TakenApart
 
-        return TakenApart(self._open().model)
+        return TakenApart(model)
 
     def _map(self, pixels, wanted, method):
         maps = METHODS.get(method)(self._network, pixels[None].astype("float32"), np.array([wanted]))

@@ -1,19 +1,20 @@
 """Put a model behind HTTP."""
 
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from kcnn import backend
 from kcnn.errors import RunError
 from kcnn.opened import open_model
-from kcnn.run import Run
+from kcnn.run import DEFAULT_PARENT, Run
 from kcnn.serving.answerer import Answerer
 from kcnn.serving.app import create_app
 from kcnn.serving.explainer import Explainer
 from kcnn.serving.server import address_of, bind, run
 from kcnn.serving.service import Served, Service
 
-EXPORT = "onnx"  # the folder of a run's exports that is taken before the run itself
+EXPORT, RUNTIME = "onnx", "onnxruntime"  # the folder of a run's exports that answers in its place, and what it takes
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,22 @@ def find_sources(path, *, export=True):
     try:
         found = Run.open(path).path
     except RunError:
-        if not path.exists() or (path / "recipe.toml").is_file():
+        exported = next((one for one in (path, Path(DEFAULT_PARENT) / path) if one.exists()), None)
+        if exported is None or (exported / "recipe.toml").is_file():
             raise
-        return Sources(*_export(path))
+        return _export(exported)
     exported = found / "exports" / EXPORT
-    name = found.resolve().name
-    return Sources(name, exported if export and exported.is_dir() else found, found)
+    usable = export and exported.is_dir() and PathFinder.find_spec(RUNTIME) is not None
+    return Sources(found.resolve().name, exported if usable else found, found)
 
 
 def _export(path):
-    """Return name and files of an export, beside the run that it was made from, where it still lies in that."""
+    """Return the `Sources` of an export: it explains by the run that it was made from, where it still lies in that."""
     whole = path.resolve()
     for folder in whole.parents:
         if folder.name == "exports" and (folder.parent / "model.keras").is_file():
-            return f"{folder.parent.name}/{whole.relative_to(folder)}", path, folder.parent
-    return whole.stem, path, None
+            return Sources(f"{folder.parent.name}/{whole.relative_to(folder)}", path, folder.parent)
+    return Sources(whole.stem, path, None)
 
 
 def serve(
@@ -132,11 +134,17 @@ def _open(sources, *, most, calibrated, use_keras):
     framework = backend.current() if sources.by_keras else None
     return Served(
         name=sources.name,
-        runtime=f"Keras on {framework}" if framework else f"the export {sources.answers.name}",
+        runtime=f"Keras on {framework}" if framework else _runtime(sources.answers),
         opened=opened,
         answerer=Answerer(opened, most=most, padded=framework == "jax"),
         calibrated=calibrated,
         explainer=Explainer(classifier) if explains else None,
         no_explainer=None if explains else "Only an export is served, and heatmaps need the Keras model of its run.",
         shared=sources.by_keras,
+    )
+
+
+def _runtime(exported):
+    return (
+        "ONNX Runtime" if exported.name == EXPORT or exported.suffix == f".{EXPORT}" else f"the export {exported.name}"
     )

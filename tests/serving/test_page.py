@@ -92,7 +92,7 @@ def test_a_dropped_image_is_named_and_explained(browser, real, three):
     )
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > 50
-    assert "The heatmap shows what speaks for 3" in text(browser, "#status")
+    assert re.fullmatch(r"3, [0-9.]+ %. The heatmap shows what speaks for it.", text(browser, "#status"))
     assert browser.execute_script("return getComputedStyle(heat).opacity") == "0.7"
     box = "const one = arguments[0].getBoundingClientRect(); return [one.left, one.top, one.width, one.height]"
     photo, heat = (browser.execute_script(box, browser.find_element("id", name)) for name in ("photo", "heat"))
@@ -144,6 +144,7 @@ def test_the_keyboard_is_enough(browser, real, three):
     ActionChains(browser).send_keys(Keys.TAB * 2).send_keys(Keys.ENTER).perform()
     second = browser.find_elements("css selector", "#top .name")[1].text
     wait_for_heat(browser, second)
+    assert text(browser, "#status").endswith("what speaks for it; the answer is 3.")
     pressed = "return [...document.querySelectorAll('#top button')].map(one => one.getAttribute('aria-pressed'))"
     assert browser.execute_script(pressed) == ["false", "true", "false", "false", "false"]
     shown = "return getComputedStyle(document.activeElement).outlineStyle"

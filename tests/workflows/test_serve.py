@@ -182,11 +182,14 @@ def exported(smoke_run, tmp_path):
     return run
 
 
-def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path):
+def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path, monkeypatch):
     onnx = exported.path / "exports" / "onnx"
     found = find_sources(exported.path)
     assert (found.name, found.answers, found.explains, found.by_keras) == ("smoke", onnx, exported.path, False)
     assert find_sources(exported.path, export=False).by_keras
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "RUNTIME", "no_such_package")
+        assert find_sources(exported.path).by_keras
     assert find_sources(exported.model).by_keras  # who names the file means it
     for path in (onnx, onnx / "model.onnx"):
         found = find_sources(path)
@@ -197,6 +200,10 @@ def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path):
     assert (found.name, found.answers, found.explains) == ("alone", alone, None)
     with pytest.raises(RunError):
         find_sources(tmp_path / "nothing")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("saved_models").symlink_to(exported.path.parent)
+    assert find_sources("smoke/exports/onnx").explains.name == "smoke"  # a run's name is enough
 
 
 def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypatch, backend_name):
@@ -210,8 +217,26 @@ def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypa
     monkeypatch.setattr(module, "run", lambda app, service, bound, **_: (served.append(service), bound.close()))
     module.serve(exported.path, port=0, limits=Limits(), use_keras=lambda: asked.append(True))
     answering = served[0].served
-    assert (answering.shared, answering.runtime, asked) == (False, "the export onnx", [])
+    assert (answering.shared, answering.runtime, asked) == (False, "ONNX Runtime", [])
     (probabilities,) = answering.answerer([decode(picture(2, 5), (8, 8, 3))])
     assert probabilities.argmax() == 2
     (heat,) = answering.explainer([(np.zeros((8, 8, 1), "uint8"), 3, "grad_cam")])
     assert (heat.shape, asked) == ((8, 8), [True])
+
+
+@pytest.mark.slow
+def test_a_real_export_answers_as_its_run_does(smoke_run, tmp_path, child, kcnn, digit_files, backend_name):
+    pytest.importorskip("kcnn.formats", reason="exports come with kcnn.formats")
+    run = copy_of(smoke_run, tmp_path)
+    result = child("export", run.path, "--format", "onnx", backend_name=backend_name)
+    assert result.returncode == 0, result.stderr
+    file = str(sorted(digit_files.glob("3_*.png"))[0])
+    _, out, _ = kcnn("predict", run.path, file, "--top", 10, "--json")
+    expected = {row["label"]: row["probability"] for row in json.loads(out)["predictions"][0]["top"]}
+    options = ("--backend", backend_name)
+    with Child(run.path, *options, folder=tmp_path) as served, httpx.Client(base_url=served.address) as client:
+        assert served.document["runtime"] == "ONNX Runtime"
+        assert served.errors == "Ready. Ctrl-C stops.\n"  # nothing of any framework
+        found = post(client, Path(file).read_bytes(), params={"top": 10}).json()["predictions"][0]["top"]
+        assert {row["label"]: row["probability"] for row in found} == pytest.approx(expected, abs=1e-5)
+        assert post(client, Path(file).read_bytes(), path="/v1/explain", timeout=120).json()["label"] == "3"
