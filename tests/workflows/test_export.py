@@ -147,6 +147,15 @@ def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name)
     assert done.stderr == ""
 
 
+@each_format
+def test_a_file_holds_each_weight_once(exported, name):
+    run, certificates = exported
+    weights = 4 * Classifier.open(run.path).model.count_params()
+    binary = {file: each["bytes"] for file, each in certificates[name].exported["files"].items() if file[-4:] != ".xml"}
+    graph = 2**19 if name == "savedmodel" else 2**17  # which decodes images too
+    assert 0.8 * weights < sum(binary.values()) < 1.1 * weights + graph  # batch norms are folded
+
+
 def test_every_way_to_name_an_export(exported, tmp_path):
     run, _ = exported
     for name in FORMATS.names():
