@@ -1,5 +1,6 @@
 """OpenVINO: an .xml with the graph and a .bin with the weights."""
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,9 +19,7 @@ class OpenVino:
     QUANTIZATIONS = {"int8": (), "float16": ()}
 
     def __init__(self, path):
-        import openvino
-
-        core = openvino.Core()
+        core = _openvino().Core()
         model = core.read_model(path)
         self.metadata = Metadata.from_json(_text(model), path)
         # Left alone OpenVINO computes in 16 bits where the processor can.
@@ -32,17 +31,23 @@ class OpenVino:
 
     @staticmethod
     def write(network, path, metadata, *, quantize=None, calibration=None):
-        import openvino
-
+        openvino = _openvino()
         with tempfile.TemporaryDirectory(prefix="kcnn-openvino-") as folder:
             onnx = Path(folder) / Onnx.FILE
             # With the scales of int8, which OpenVINO takes as they are.
             onnx_quantize = quantize if quantize == "int8" else None
             Onnx.write(network, onnx, metadata, quantize=onnx_quantize, calibration=calibration)
-            # Not convert_model, which does the same and tells Intel's statistics server of it.
             model = openvino.Core().read_model(onnx)
         model.set_rt_info(metadata.as_json(), [KEY])
         openvino.save_model(model, path, compress_to_fp16=quantize == "float16")
+
+
+def _openvino():
+    """Return the package, imported without its telemetry, which would tell a server of each import."""
+    sys.modules.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
 
 
 def _text(model):

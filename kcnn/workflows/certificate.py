@@ -13,9 +13,11 @@ from kcnn.metrics.intervals import wilson
 
 TOLERANCE = 1e-4  # of a probability, for float32
 BUDGET = 1.0  # points of accuracy that a quantised file may lose
+DRIFT = 0.02  # of a probability of a quantised file, whose accuracy is measured in one size of a batch
 DECODED = 1.0  # levels of 255: how far the mean pixel may be off where a file decodes images by itself
 COUNTS = {1: 32, 7: 70}  # size of a batch -> how many images are answered in such batches; in the largest, all
 LARGEST_BATCH = 64
+EXTREMES = ("logits", "probability", "between_batches")
 
 
 @dataclass(frozen=True)
@@ -85,27 +87,29 @@ def difference(trained, exported):
         exported: logits_B and probabilities_B for each size B of a batch, of the first images and again from the first.
 
     Returns:
-        logits, probability: The largest differences, over the file's own probabilities and those of its logits.
-        top1, disagreements, near_ties: As `metrics.agreement`, of the file's probabilities.
-        batches: {B: the same}.
+        batches: {B: logits, probability: the largest differences, over the file's own probabilities and those of its
+            logits; top1, disagreements, near_ties: as `metrics.agreement`, of its own; of how many images}.
+        logits, probability: The largest of all batches.
+        top1, disagreements, near_ties: Of the largest batch, in which all images were answered.
+        between_batches: How far the file's probabilities in other batches are from those in the largest.
     """
-    batches = {}
-    for batch, count in counts(len(trained["logits"])).items():
-        rows = np.arange(count) % len(trained["logits"])
-        logits, probabilities = exported[f"logits_{batch}"], exported[f"probabilities_{batch}"]
-        found = agreement(trained["calibrated"][rows], probabilities, TOLERANCE)
-        plain = largest_difference(trained["probabilities"][rows], softmax(logits))
+    batches, total = {}, len(trained["logits"])
+    whole = exported[f"probabilities_{LARGEST_BATCH}"]
+    for batch, count in counts(total).items():
+        count = min(count, total)
+        logits, probabilities = (exported[f"{key}_{batch}"][:count] for key in ("logits", "probabilities"))
+        found = agreement(trained["calibrated"][:count], probabilities, TOLERANCE)
+        plain = largest_difference(trained["probabilities"][:count], softmax(logits))
         batches[batch] = {
-            "logits": largest_difference(trained["logits"][rows], logits),
+            "logits": largest_difference(trained["logits"][:count], logits),
             **found,
             "probability": _largest([found["probability"], plain]),
+            "between_batches": largest_difference(whole[:count], probabilities),
             "count": count,
         }
-    rows = list(batches.values())
     return {
-        **{key: _largest([row[key] for row in rows]) for key in ("logits", "probability")},
-        **{key: max(row[key] for row in rows) for key in ("disagreements", "near_ties")},
-        "top1": min(row["top1"] for row in rows),
+        **batches[LARGEST_BATCH],
+        **{key: _largest([row[key] for row in batches.values()]) for key in EXTREMES},
         "batches": batches,
     }
 
@@ -120,10 +124,10 @@ def accuracies(trained, exported, labels):
 
 def complaints(difference, accuracy, encoded, *, quantize, budget):
     """Return a sentence for each reason to refuse a file."""
-    found = []
     if not math.isfinite(difference["probability"]):
         return ["Some of its answers are not numbers."]
-    apart = difference["disagreements"] - difference["near_ties"]
+    found = []
+    apart = max(row["disagreements"] - row["near_ties"] for row in difference["batches"].values())
     if not quantize and difference["probability"] > TOLERANCE:
         found.append(f"A probability differs by {difference['probability']:.2g}; at most {TOLERANCE:g} is allowed.")
     if not quantize and apart > 0:
@@ -131,6 +135,11 @@ def complaints(difference, accuracy, encoded, *, quantize, budget):
     lost = -100 * accuracy["difference"][0]
     if quantize and lost > budget + 1e-9:
         found.append(f"It loses {lost:.2f} points of accuracy; its budget is {budget:g}.")
+    if quantize and difference["between_batches"] > DRIFT:
+        found.append(
+            f"A probability depends on the size of the batch by {difference['between_batches']:.2g}; "
+            f"at most {DRIFT:g} is allowed."
+        )
     if encoded and encoded["mean"] > DECODED:
         found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")
     return found

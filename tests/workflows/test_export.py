@@ -21,6 +21,7 @@ from kcnn.formats.exported import Exported, found
 from kcnn.metrics.calibration import softmax, with_temperature
 from kcnn.registry import FORMATS
 from kcnn.run import Run
+from kcnn.workflows import certificate as certificate_module
 from kcnn.workflows import export as export_module
 from kcnn.workflows.export import export
 
@@ -138,11 +139,21 @@ def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name)
         f"try:\n    main(['predict', {str(path)!r}, {str(photos / 'red')!r}])\n"
         "except SystemExit as error:\n    assert not error.code, error.code\n"
         "heavy = {'keras', 'torch', 'jax', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not sys.modules.get('openvino_telemetry'), 'usage is told to a server'\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@each_format
+def test_a_file_holds_each_weight_once(exported, name):
+    run, certificates = exported
+    weights = 4 * Classifier.open(run.path).model.count_params()
+    binary = {file: each["bytes"] for file, each in certificates[name].exported["files"].items() if file[-4:] != ".xml"}
+    graph = 2**19 if name == "savedmodel" else 2**17  # which decodes images too
+    assert 0.8 * weights < sum(binary.values()) < 1.1 * weights + graph  # batch norms are folded
 
 
 def test_every_way_to_name_an_export(exported, tmp_path):
@@ -398,14 +409,55 @@ def test_convolutions_are_quantised_channel_by_channel(quantised):
         assert scales.shape == (len(weights),)
 
 
-def test_a_quantised_file_beyond_its_budget_is_refused(broken):
-    """Whose largest weight lost its sign: float32 here, since the rule is what is tried."""
-    from kcnn.workflows.certificate import complaints
+def found_difference(rng, *, change=lambda probabilities: probabilities):
+    """Return what `difference` finds of a file that answers as it should, but for `change` in batches of 7."""
+    logits = rng.normal(0, 2, (80, 4)).astype("float32")
+    trained = {"logits": logits, "probabilities": softmax(logits), "calibrated": softmax(logits / 2)}
+    exported = {}
+    for batch, count in certificate_module.counts(80).items():
+        exported[f"logits_{batch}"] = logits[np.arange(count) % 80]
+        exported[f"probabilities_{batch}"] = softmax(logits / 2)[np.arange(count) % 80]
+    exported["probabilities_7"] = change(exported["probabilities_7"].copy())
+    return certificate_module.difference(trained, exported)
 
-    right = {"probability": 0.3, "disagreements": 9, "near_ties": 0}
-    for lost, budget, refused in ((0.011, 1.0, True), (0.01, 1.0, False), (0.02, 2.5, False), (-0.3, 0.0, False)):
-        found = complaints(right, {"difference": [-lost, -1, 1]}, None, quantize="int8", budget=budget)
-        assert bool(found) == refused
+
+def complaints(difference, *, lost=0.0, encoded=None, quantize=None, budget=1.0):
+    accuracy = {"difference": [-lost, -1, 1]}
+    return certificate_module.complaints(difference, accuracy, encoded, quantize=quantize, budget=budget)
+
+
+def test_a_fault_in_one_size_of_a_batch_is_enough():
+    rng = np.random.default_rng(0)
+    assert complaints(found_difference(rng)) == []
+
+    def reversed_rows(probabilities):
+        return probabilities[::-1]
+
+    def with_nan(probabilities):
+        probabilities[3, 2] = np.nan
+        return probabilities
+
+    first, second = complaints(found_difference(rng, change=reversed_rows))
+    assert "A probability differs by" in first
+    assert "get another label" in second
+    assert complaints(found_difference(rng, change=with_nan)) == ["Some of its answers are not numbers."]
+    (drift,) = complaints(found_difference(rng, change=reversed_rows), quantize="int8")
+    assert "depends on the size of the batch" in drift
+
+
+@pytest.mark.parametrize(
+    ("lost", "budget", "refused"), [(0.011, 1.0, True), (0.01, 1.0, False), (0.02, 2.5, False), (-0.3, 0.0, False)]
+)
+def test_a_quantised_file_beyond_its_budget_is_refused(lost, budget, refused):
+    difference = found_difference(np.random.default_rng(0))
+    assert bool(complaints(difference, lost=lost, quantize="int8", budget=budget)) == refused
+    assert not complaints(difference, lost=lost, budget=budget)
+
+
+def test_pixels_that_a_file_decodes_otherwise_are_told():
+    difference = found_difference(np.random.default_rng(0))
+    assert complaints(difference, encoded={"mean": 0.4}) == []
+    assert "encoded images are off by 9" in complaints(difference, encoded={"mean": 9.0})[0]
 
 
 def test_scales_come_from_images_that_are_not_measured(smoke_run):
