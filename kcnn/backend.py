@@ -1,11 +1,13 @@
 """The one owner of KERAS_BACKEND: which framework and device Keras will use, and why."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -139,12 +141,13 @@ def admit_tensorflow() -> None:
 def _import_tensorflow_quietly() -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
-    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard.
-    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard. What it says of no
+    consequence later, as when it first compiles something, it leaves out for the level that it reads meanwhile.
+    Whoever wants all of it sets TF_CPP_MIN_LOG_LEVEL.
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with open(os.devnull, "wb") as nowhere, _set("TF_CPP_MIN_LOG_LEVEL", "1"):
         os.dup2(nowhere.fileno(), 2)
         try:
             tensorflow = importlib.import_module("tensorflow")
@@ -153,6 +156,19 @@ def _import_tensorflow_quietly() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _set(variable: str, value: str) -> Iterator[None]:
+    """While the block lasts, give an environment variable a value, unless it has one."""
+    if variable in os.environ:
+        yield
+        return
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        del os.environ[variable]
 
 
 def _select_device(device: str | None) -> None:

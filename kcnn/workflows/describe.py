@@ -28,7 +28,7 @@ class Layer:
         detail: What tells it from others of its kind, in a few characters: `"3x3"`, `"7x7 /2"`, `"relu"`.
         inputs: Names of the layers whose outputs it takes.
         output_shape: Without the batch.
-        parameters: Numbers that training changes or leaves frozen; 0 where an earlier use of the same layer brought them.
+        parameters: Numbers that are trained or frozen; 0 where an earlier use of the same layer brought them.
         statistics: Weights beside them.
         macs: Multiply-accumulates of an image.
         field: A `Field`.
