@@ -141,8 +141,9 @@ def admit_tensorflow() -> None:
 def import_tensorflow_quietly() -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
-    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard.
-    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL.
+    Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard. What it says of no
+    consequence later, as when it first compiles something, it leaves out for the level that it reads meanwhile.
+    Whoever wants all of it sets TF_CPP_MIN_LOG_LEVEL.
     """
     with stderr_silenced():
         tensorflow = importlib.import_module("tensorflow")
@@ -155,13 +156,26 @@ def stderr_silenced() -> Iterator[None]:
     """Drop what is written to stderr while the block runs, by C++ too."""
     sys.stderr.flush()
     kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with open(os.devnull, "wb") as nowhere, _set("TF_CPP_MIN_LOG_LEVEL", "1"):
         os.dup2(nowhere.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _set(variable: str, value: str) -> Iterator[None]:
+    """While the block lasts, give an environment variable a value, unless it has one."""
+    if variable in os.environ:
+        yield
+        return
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        del os.environ[variable]
 
 
 def _select_device(device: str | None) -> None:

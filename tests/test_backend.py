@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -78,3 +79,17 @@ def test_only_the_chosen_framework_is_imported(backend_name, tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif("tensorflow" not in backend.installed(), reason="TensorFlow is not installed")
+def test_tensorflow_says_nothing_of_what_it_compiles():
+    code = (
+        "from kcnn import backend\nbackend.select('tensorflow')\nimport tensorflow as tf\n"
+        "tf.function(lambda x: tf.math.erf(x) + 1, jit_compile=True)(tf.zeros((3, 4)))\n"
+        "import os\nassert 'TF_CPP_MIN_LOG_LEVEL' not in os.environ"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_CPP", "KERAS_BACK"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, env=environment
+    )
+    assert result.stderr == ""
