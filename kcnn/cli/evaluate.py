@@ -1,5 +1,7 @@
 """kcnn evaluate: measure a model on its test images."""
 
+import shlex
+
 import click
 
 from kcnn.cli._options import (
@@ -136,7 +138,7 @@ def _show(run, result, split, as_json):
         _show_corruptions(result)
     click.echo(f"Report: {result.files['report']}")
     click.echo(f"Every image: {result.files['predictions']}")
-    click.echo(f"Next: kcnn predict {run.path} IMAGE...")
+    click.echo(f"Next: kcnn predict {shlex.quote(str(run.path))} IMAGE...")
 
 
 def _temperature(calibrated):

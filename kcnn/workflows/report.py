@@ -75,7 +75,7 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(share=_share, number=_number)
+    environment.filters.update(share=_share, number=_number, quoted=_quoted)
     return environment.get_template("report.html")
 
 
@@ -85,6 +85,10 @@ def _share(value, digits=2):
 
 def _number(value, digits=4):
     return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def _quoted(path):
+    return shlex.quote(str(path))
 
 
 def _measured(evaluation, heatmaps):
@@ -240,11 +244,11 @@ def _environment(found):
 def _commands(run, environment, evaluation):
     """Return (what, command) of what was done and of what repeats it."""
     backend = f" --backend {environment['backend']}" if environment.get("backend") else ""
-    found = [("Train it again", f"kcnn fit {shlex.quote(str(run.recipe))}{backend}")]
+    found = [("Train it again", f"kcnn fit {_quoted(run.recipe)}{backend}")]
     if evaluation:
         found.append(("Measure it again", shlex.join(["kcnn", "evaluate", str(run.path), *evaluation.asked])))
     else:
-        found.append(("Measure it on test images", f"kcnn evaluate {shlex.quote(str(run.path))}"))
+        found.append(("Measure it on test images", f"kcnn evaluate {_quoted(run.path)}"))
     if environment.get("command"):
         found.insert(0, ("Was trained by", environment["command"]))
     return found
