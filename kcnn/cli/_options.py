@@ -73,7 +73,8 @@ def _selected(choice, device, deterministic, told):
 
 def show_json(document):
     """Print the one JSON document of a call with --json."""
-    click.echo(json_module.dumps(document, indent=2, ensure_ascii=False))
+    text = json_module.dumps(document, indent=2, ensure_ascii=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # what is no UTF-8 in a name becomes JSON's \uXXXX
 
 
 def spread_line(spread):

@@ -1,5 +1,7 @@
 """kcnn evaluate: measure a model on its test images."""
 
+import shlex
+
 import click
 
 from kcnn.cli._options import (
@@ -188,7 +190,7 @@ def _show(run, result, split, tta, as_json):
     click.echo(f"Every image: {result.files['predictions']}")
     if "card" in result.files:
         click.echo(f"Model card: {result.files['card']}")
-    click.echo(f"Next: kcnn predict {run.path} IMAGE...")
+    click.echo(f"Next: kcnn predict {shlex.quote(str(run.path))} IMAGE...")
 
 
 def _temperature(calibrated):

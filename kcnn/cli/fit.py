@@ -1,6 +1,7 @@
 """kcnn fit: train a recipe, or go on with a training that was stopped."""
 
 import contextlib
+import shlex
 
 import click
 
@@ -156,7 +157,7 @@ def _show(run, as_json):
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
     click.echo(f"Report: {run.report}/index.html")
-    click.echo(f"Next: kcnn evaluate {run.path}")
+    click.echo(f"Next: kcnn evaluate {shlex.quote(str(run.path))}")
 
 
 def _show_seeds(seeds, spreads, as_json):
@@ -168,4 +169,4 @@ def _show_seeds(seeds, spreads, as_json):
     if "val_accuracy" in spreads:
         click.echo(f"Validation accuracy {spread_line(spreads['val_accuracy'])}.")
     click.echo(f"Runs: {seeds.path}/seed...")
-    click.echo(f"Next: kcnn evaluate {seeds.path}")
+    click.echo(f"Next: kcnn evaluate {shlex.quote(str(seeds.path))}")

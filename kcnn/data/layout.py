@@ -5,7 +5,7 @@ from typing import Any
 
 from kcnn.data.counted import Progress, counted
 from kcnn.data.decode import EXTENSIONS, is_image
-from kcnn.data.listing import Listing, Source, quoted
+from kcnn.data.listing import Listing, Source, quoted, readable
 from kcnn.errors import DataError, DataNotFoundError
 
 SPLIT_NAMES = {
@@ -50,7 +50,8 @@ def arrange(
         DataNotFoundError: If no image lies in a class folder.
         DataError: If split folders stand beside others, or two folders stand for one split.
     """
-    files = {tuple(path.split("/")): content for path, content in entries}
+    # Names are hashed and written to tables and pages; the content is found by the path as it is on the disk.
+    files = {tuple(readable(path).split("/")): content for path, content in entries}
     told = counted(sorted(files), progress, "putting files in order", len(files))
     files = {path: files[path] for path in told if not any(map(is_clutter, path))}
     images = {path: content for path, content in files.items() if is_image(path[-1])}

@@ -70,6 +70,11 @@ def natural_key(text: str) -> tuple:
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), text
 
 
+def readable(name: str) -> str:
+    """Return a file's name as text that UTF-8 can hold: a byte that is none is spelled out, as in `caf\\udce9`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def quoted(names: Iterable[str], most: int = 3) -> str:
     """Return the first few names in quotes, and how many more there are."""
     names = list(names)

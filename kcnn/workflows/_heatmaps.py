@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from kcnn.data.listing import readable
 from kcnn.explain.maps import normalise
 from kcnn.explain.pictures import COLOURS, enlarged, overlay
 from kcnn.run import atomic
@@ -33,7 +34,7 @@ def draw_sheet(rows, path):
         row, column = divmod(place, side_by_side)
         first, *others = panels[row, column * (methods + 1) : (column + 1) * (methods + 1)]
         one = explanations[0]
-        _show(first, enlarged(pixels), f"{_short('/'.join(Path(one.image).parts[-2:]))}\n{_answer(one)}")
+        _show(first, enlarged(pixels), f"{_short(readable('/'.join(Path(one.image).parts[-2:])))}\n{_answer(one)}")
         for axes, explanation in zip(others, explanations, strict=True):
             heat = normalise(np.load(explanation.array)[None])[0]
             _show(axes, overlay(pixels, heat), explanation.method.replace("_", " "))

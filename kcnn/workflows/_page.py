@@ -1,5 +1,7 @@
 """Templates of pages that open from disk, and how they write numbers."""
 
+import shlex
+
 import jinja2
 
 
@@ -12,7 +14,7 @@ def template(name):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(share=share, number=number)
+    environment.filters.update(share=share, number=number, quoted=quoted)
     return environment.get_template(name)
 
 
@@ -24,3 +26,8 @@ def share(value, digits=2):
 def number(value, digits=4):
     """Return a number with so many digits behind the point."""
     return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def quoted(path):
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))

@@ -214,11 +214,11 @@ def environment_rows(found):
 def _commands(run, environment, evaluation):
     """Return (what, command) of what was done and of what repeats it."""
     backend = f" --backend {environment['backend']}" if environment.get("backend") else ""
-    found = [("Train it again", f"kcnn fit {shlex.quote(str(run.recipe))}{backend}")]
+    found = [("Train it again", f"kcnn fit {_quoted(run.recipe)}{backend}")]
     if evaluation:
         found.append(("Measure it again", shlex.join(["kcnn", "evaluate", str(run.path), *evaluation.asked])))
     else:
-        found.append(("Measure it on test images", f"kcnn evaluate {shlex.quote(str(run.path))}"))
+        found.append(("Measure it on test images", f"kcnn evaluate {_quoted(run.path)}"))
     if environment.get("command"):
         found.insert(0, ("Was trained by", environment["command"]))
     return found

@@ -179,3 +179,15 @@ def test_folder_without_permission(tmp_path, monkeypatch):
 def test_split_names():
     assert split_of(" Validation ") == "validation"
     assert split_of("trainer") is None
+
+
+def test_names_that_are_no_utf8_are_spelled_out(tmp_path, write_classes, make_config):
+    write_classes(tmp_path)
+    try:
+        os.rename(os.fsencode(tmp_path / "cat"), os.fsencode(tmp_path) + b"/caf\xe9")
+    except OSError:
+        pytest.skip("this disk takes UTF-8 alone")
+    train = folder(str(tmp_path)).splits["train"]
+    assert train.names[0] == "caf\\udce9/000.png"
+    assert os.path.isfile(train.contents[0])
+    assert load(make_config(tmp_path), 0).class_names == ["caf\\udce9", "dog"]

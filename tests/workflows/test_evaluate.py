@@ -56,8 +56,8 @@ def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run):
     assert kept["balanced_accuracy_low"] < kept["balanced_accuracy"] < kept["balanced_accuracy_high"]
 
 
-def test_validation_images_give_the_accuracy_that_fit_saw(smoke_run):
-    result = evaluate(smoke_run, split="validation")
+def test_validation_images_give_the_accuracy_that_fit_saw(smoke_run, tmp_path):
+    result = evaluate(copy_of(smoke_run, tmp_path), split="validation")
     kept = json.loads(smoke_run.metrics.read_text())
     assert result.metrics["accuracy"] == pytest.approx(kept["val_accuracy"], abs=1e-6)
     assert result.metrics["loss"] == pytest.approx(kept["val_loss"], rel=1e-3)

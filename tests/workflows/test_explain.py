@@ -1,6 +1,8 @@
 """kcnn explain, from images to pictures: the same on each backend, and true where the truth is known."""
 
 import json
+import os
+import shutil
 
 import keras
 import numpy as np
@@ -116,6 +118,19 @@ def test_files_are_written_for_each_image(smoke_run, digit_files, tmp_path, kcnn
         assert peek(first[name])[:2] == (256, 256)
     assert [path.rsplit("/", 1)[1] for path in document["sheets"]] == ["sheet.grad_cam.1.png", "sheet.grad_cam.2.png"]
     assert all(peek(path)[1] > 300 for path in document["sheets"])
+
+
+def test_a_name_that_is_no_utf8_is_drawn_and_written(smoke_run, digit_files, tmp_path, kcnn):
+    first, second = sorted(digit_files.glob("*.png"))[:2]
+    odd = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        shutil.copy(os.fsencode(first), odd)
+    except OSError:
+        pytest.skip("this disk takes UTF-8 alone")
+    asked = [os.fsdecode(odd), str(second)]
+    code, out, _ = kcnn("explain", smoke_run.path, *asked, "--out", tmp_path / "out", "--json")
+    assert code == 0
+    assert [one["image"] for one in json.loads(out.encode())["explanations"]] == asked
 
 
 def test_a_class_can_be_asked_for(smoke_run, digit_files, tmp_path):

@@ -9,6 +9,7 @@ from browsing import contrast, screen
 from copied_runs import copy_of
 from pages import Page
 
+from kcnn.run import Run
 from kcnn.workflows.evaluate import Evaluation, Mistake, evaluate, measure
 from kcnn.workflows.report import MOST_CELLS, MOST_ROWS, write_report
 
@@ -78,6 +79,13 @@ def test_names_are_text_and_never_markup(smoke_run, tmp_path):
     assert not page.all("script")
     assert evil in page.text
     assert page.all("img")[0]["alt"] == f'{evil}: {evil}, taken for b"'
+
+
+def test_commands_can_be_pasted_into_a_shell(smoke_run, tmp_path):
+    run = Run(shutil.copytree(smoke_run.path, tmp_path / "my run"))
+    page = Page(evaluate(run).files["report"])
+    assert f"kcnn predict '{run.path}' --calibrated" in page.text
+    assert f"kcnn evaluate '{run.path}'" in page.text
 
 
 def test_a_run_that_lost_files_still_has_a_page(smoke_run, tmp_path):
