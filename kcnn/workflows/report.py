@@ -11,7 +11,7 @@ from PIL import Image
 from kcnn.metrics.calibration import expected_calibration_error
 from kcnn.run import write_text
 from kcnn.workflows._charts import chart
-from kcnn.workflows._page import number, share, template
+from kcnn.workflows._page import number, quoted, share, template
 
 MOST_CELLS = 30  # classes in the confusion matrix; of more, those that are confused most often
 MOST_ROWS = 30  # classes in the table that is open; all of them are in the one below
@@ -214,11 +214,11 @@ def environment_rows(found):
 def _commands(run, environment, evaluation):
     """Return (what, command) of what was done and of what repeats it."""
     backend = f" --backend {environment['backend']}" if environment.get("backend") else ""
-    found = [("Train it again", f"kcnn fit {_quoted(run.recipe)}{backend}")]
+    found = [("Train it again", f"kcnn fit {quoted(run.recipe)}{backend}")]
     if evaluation:
         found.append(("Measure it again", shlex.join(["kcnn", "evaluate", str(run.path), *evaluation.asked])))
     else:
-        found.append(("Measure it on test images", f"kcnn evaluate {_quoted(run.path)}"))
+        found.append(("Measure it on test images", f"kcnn evaluate {quoted(run.path)}"))
     if environment.get("command"):
         found.insert(0, ("Was trained by", environment["command"]))
     return found
