@@ -21,7 +21,7 @@ def test_facts_are_plausible(name):
     assert height == width
     assert channels == 3
     assert found.classes in (10, 1000)
-    assert found.family.year is None or 2012 <= found.family.year <= 2022
+    assert found.family.year is None or 2012 <= found.family.year <= 2024
     for one in found.published:
         assert 50 < one.top1 < 97
         assert one.data == ("CIFAR-10" if found.classes == 10 else "ImageNet")
