@@ -6,12 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from kcnn import random
 from kcnn.errors import UsageError
-from kcnn.gradients import differentiate
+from kcnn.gradients import differentiate, widest_float
 from kcnn.registry import did_you_mean
 
 MOST_IMAGES = 64  # that go through the network at one time
 MOST_PIXELS = 2**19  # likewise, since feature maps and their derivatives are kept
+BESIDE = 1e-3  # of a pixel's 0..255
 FEATURES = "features"  # the last feature map of a network that kcnn built
 
 
@@ -95,8 +97,16 @@ class TakenApart:
         return np.concatenate(found)
 
     def pixel_gradients(self, images, classes):
-        """Return the derivative of the logit of each image's class by its pixels, (B, H, W, C)."""
-        return np.concatenate([self._by_pixel(part, chosen)[1] for part, chosen in self._parts(images, classes)])
+        """Return the derivative of the logit of each image's class by its pixels, (B, H, W, C).
+
+        Of the values under a max pooling one takes the whole derivative, and each framework rounds in its own way. So
+        that no rounding decides which, it is computed in float64, and a thousandth of a grey level beside the image:
+        where that is flat, values are equal but for their last bits.
+        """
+        places = np.arange(np.prod(images.shape[1:]), dtype="int32").reshape(images.shape[1:])
+        images = images + BESIDE * (2 * random.uniform(random.bits(random.key(0, "beside"), places)) - 1)
+        with widest_float():
+            return np.concatenate([self._by_pixel(part, chosen)[1] for part, chosen in self._parts(images, classes)])
 
     def channel_gradients(self, images, channel):
         """Return the mean of a channel of the layer over its places, (B,), and its derivative by the pixels."""
@@ -127,7 +137,8 @@ class TakenApart:
 
     @functools.cached_property
     def _by_pixel(self):
-        model = self.logits_model
+        with widest_float() as dtype:
+            model = _copy_in(dtype, self.logits_model)
         return differentiate(lambda pixels, chosen: _chosen(model(pixels, training=False), chosen), model.variables)
 
     @functools.cached_property
@@ -214,7 +225,45 @@ class TakenApart:
 
 
 def _chosen(numbers, chosen):
-    return ops.sum(numbers * chosen, axis=-1)
+    return ops.sum(ops.multiply(numbers, chosen), axis=-1)  # of one dtype or two
+
+
+def _copy_in(dtype, model):
+    """Return a copy of a model that computes in `dtype`, whatever the precision of its layers, and is not for training.
+
+    Keras normalises in float32 on PyTorch and JAX, and on TensorFlow it rounds lists of numbers to that, so scales and
+    offsets are taken as NumPy's float64. Where a map is normalised along another axis than the last, it stays float32.
+    """
+
+    def rebuilt(layer):
+        if not isinstance(layer, keras.layers.Layer):  # an operation, such as a cast
+            return type(layer).from_config(layer.get_config())
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, len(layer.output.shape) - 1):
+            return keras.layers.Rescaling(*_scale_and_offset(layer), dtype=dtype, name=layer.name)
+        if isinstance(layer, keras.layers.Rescaling):
+            scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
+            return keras.layers.Rescaling(scale, offset, dtype=dtype, name=layer.name)
+        copy = type(layer).from_config({**layer.get_config(), "dtype": dtype})
+        if layer.weights:
+            copy.build_from_config(layer.get_build_config())
+            copy.set_weights(layer.get_weights())
+        return copy
+
+    def call(layer, *args, mask=None, **kwargs):  # a batch norm takes a mask, and what stands for it does not
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(model, clone_function=rebuilt, call_function=call, recursive=True)
+
+
+def _scale_and_offset(norm):
+    """Return the two float64 vectors that a batch norm multiplies by, and adds, at inference."""
+    weights = {
+        name: np.asarray(ops.convert_to_numpy(variable), "float64")
+        for name in ("gamma", "beta", "moving_mean", "moving_variance")
+        if (variable := getattr(norm, name, None)) is not None
+    }
+    scale = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
+    return scale, weights.get("beta", 0.0) - weights["moving_mean"] * scale
 
 
 def _without_softmax(layer, input_shape):

@@ -1,5 +1,7 @@
 """JAX: compiled once for each shape, with the variables as arguments, since constants would be compiled in."""
 
+import contextlib
+
 import jax
 import keras
 import numpy as np
@@ -21,3 +23,9 @@ def differentiate(function, variables):
         return tuple(map(np.asarray, found))
 
     return differentiated
+
+
+@contextlib.contextmanager
+def widest_float():
+    with jax.enable_x64(True):
+        yield "float64"

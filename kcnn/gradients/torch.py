@@ -1,5 +1,7 @@
 """PyTorch: autograd by the one input."""
 
+import contextlib
+
 import keras
 import numpy as np
 import torch
@@ -15,3 +17,8 @@ def differentiate(function, variables):
         return tuple(np.array(keras.ops.convert_to_numpy(each)) for each in (found, gradients))
 
     return differentiated
+
+
+def widest_float():
+    device = keras.ops.convert_to_tensor(0.0).device.type
+    return contextlib.nullcontext("float32" if device == "mps" else "float64")

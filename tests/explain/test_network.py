@@ -80,3 +80,26 @@ def test_what_cannot_be_looked_at_is_said(averaging, linear, images):
         TakenApart(model, "logits").features(images)
     with pytest.raises(UsageError, match="no feature map"):
         TakenApart(linear[0]).features(images)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_derivatives_by_pixels_are_those_of_the_network_in_float64(policy, images, classes):
+    """By hand in NumPy: a convolution of one place, a batch norm, a ReLU, a mean and a sum."""
+    draw = np.random.default_rng(5)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling([0.1, 0.2, 0.3], [1.0, -1.0, 0.0], dtype=policy)(inputs)
+    x = layers.Conv2D(4, 1, use_bias=False, dtype=policy, name="features")(x)
+    norm = layers.BatchNormalization(dtype=policy)
+    x = layers.GlobalAveragePooling2D(dtype=policy)(layers.ReLU(dtype=policy)(norm(x)))
+    model = keras.Model(inputs, layers.Dense(3, name="logits", dtype=policy)(x))
+    model.set_weights([draw.uniform(0.5, 1.5, weight.shape) * draw.choice([-1, 1]) for weight in model.weights])
+    norm.moving_variance.assign(draw.uniform(0.5, 1.5, 4))
+    rescaled = images * np.array([0.1, 0.2, 0.3]) + [1.0, -1.0, 0.0]
+    norm.moving_mean.assign((rescaled @ model.get_weights()[0][0, 0]).mean(axis=(0, 1, 2)))  # about half is positive
+    kernel, gamma, beta, mean, variance, dense, _ = (np.asarray(w, "float64") for w in model.get_weights())
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    maps = rescaled @ kernel[0, 0]
+    on = (maps - mean) * scale + beta > 0
+    assert 0.1 < on.mean() < 0.9
+    own = (on * scale * dense.T[classes][:, None, None] / 64) @ kernel[0, 0].T * [0.1, 0.2, 0.3]
+    np.testing.assert_allclose(TakenApart(model).pixel_gradients(images, classes), own, rtol=1e-5, atol=1e-9)
