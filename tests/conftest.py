@@ -75,11 +75,18 @@ def child():
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory):
-    """A finished run of the recipe `smoke` on this backend."""
+    """A finished run of the recipe `smoke` on this backend. All tests share it, so what changes a run takes a copy."""
     from kcnn import recipe
     from kcnn.workflows.fit import fit
 
-    return fit(recipe.load("smoke"), out=tmp_path_factory.mktemp("runs"), name="smoke", command="kcnn fit smoke")
+    run = fit(recipe.load("smoke"), out=tmp_path_factory.mktemp("runs"), name="smoke", command="kcnn fit smoke")
+    files = _contents(run.path)
+    yield run
+    assert _contents(run.path) == files, "a test changed the run that all tests share"
+
+
+def _contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -44,9 +44,10 @@ def test_numbers_are_numbers_or_none(probabilities, labels):
         assert 0 <= metrics[f"{key}_low"] <= metrics[key] <= metrics[f"{key}_high"] <= 1
 
 
-def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run):
-    result = evaluate(smoke_run)
-    kept = json.loads(smoke_run.metrics.read_text())
+def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    result = evaluate(run)
+    kept = json.loads(run.metrics.read_text())
     assert kept["accuracy"] == result.metrics["accuracy"] > 0.7
     assert kept["count"] == result.confusion.sum() == 349
     assert "val_accuracy" in kept
@@ -73,18 +74,19 @@ def test_labels_that_the_model_does_not_know_are_named(smoke_run, tmp_path, digi
 
 
 def test_other_data_without_splits_is_measured_whole_and_reported_apart(smoke_run, tmp_path, digit_files):
-    evaluate(smoke_run)
-    metrics, report = smoke_run.metrics.read_text(), (smoke_run.report / "classes_test.csv").read_text()
+    run = copy_of(smoke_run, tmp_path)
+    evaluate(run)
+    metrics, report = run.metrics.read_text(), (run.report / "classes_test.csv").read_text()
     other = tmp_path / "other"
     for file in digit_files.glob("*.png"):
         target = other / file.name[0] / file.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
-    result = evaluate(smoke_run, data_path=str(other))
+    result = evaluate(run, data_path=str(other))
     assert result.metrics["count"] == 40
     assert result.files["confusion"].name == "confusion_test_other.png"
-    assert smoke_run.metrics.read_text() == metrics
-    assert (smoke_run.report / "classes_test.csv").read_text() == report
+    assert run.metrics.read_text() == metrics
+    assert (run.report / "classes_test.csv").read_text() == report
     assert result.calibrated["temperature"] > 0  # that of the run
 
 

@@ -34,7 +34,7 @@ def made(probabilities, labels, names, **values):
 
 def test_fit_leaves_a_page_without_test_images(smoke_run, tmp_path):
     assert (smoke_run.report / "index.html").is_file()
-    smoke_run = copy_of(smoke_run, tmp_path)  # another test may have evaluated it
+    smoke_run = copy_of(smoke_run, tmp_path)
     page = Page(write_report(smoke_run))
     assert "Not measured on test images yet" in page.text
     assert "kcnn fit smoke" in page.text
