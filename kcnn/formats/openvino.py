@@ -1,5 +1,6 @@
 """OpenVINO: an .xml with the graph and a .bin with the weights."""
 
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -19,11 +20,10 @@ class OpenVino:
     QUANTIZATIONS = {"int8": (), "float16": ()}
 
     def __init__(self, path):
-        core = _openvino().Core()
-        model = core.read_model(path)
+        model = _core().read_model(path)
         self.metadata = Metadata.from_json(_text(model), path)
         # Left alone OpenVINO computes in 16 bits where the processor can.
-        self._model = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self._model = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def answer(self, pixels):
         found = self._model({INPUT: pixels})
@@ -37,9 +37,20 @@ class OpenVino:
             # With the scales of int8, which OpenVINO takes as they are.
             onnx_quantize = quantize if quantize == "int8" else None
             Onnx.write(network, onnx, metadata, quantize=onnx_quantize, calibration=calibration)
-            model = openvino.Core().read_model(onnx)
+            model = _core().read_model(onnx)
         model.set_rt_info(metadata.as_json(), [KEY])
         openvino.save_model(model, path, compress_to_fp16=quantize == "float16")
+
+
+@functools.cache
+def _core():
+    """Return the one `Core` of this process.
+
+    Its CPU plugin brings a stack for signal handlers, and puts the one before it back when it goes. Of two that go in
+    the order in which they came, the second puts back what the first has unmapped, and the next signal that Python
+    handles, be it Ctrl-C, is a segmentation fault.
+    """
+    return _openvino().Core()
 
 
 def _openvino():

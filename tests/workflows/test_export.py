@@ -147,6 +147,19 @@ def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name)
     assert done.stderr == ""
 
 
+def test_a_signal_is_handled_after_files_were_closed_in_any_order(exported):
+    """OpenVINO's own stack for signals was once unmapped while it was in use."""
+    path = exported[0].exports / "openvino" / FORMATS.get("openvino").FILE
+    code = (
+        "import gc, signal\nfrom kcnn.formats.openvino import OpenVino\n"
+        f"first = OpenVino({str(path)!r})\nsecond = OpenVino({str(path)!r})\n"
+        "del first\ngc.collect()\ndel second\ngc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\nsignal.raise_signal(signal.SIGINT)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 @each_format
 def test_a_file_holds_each_weight_once(exported, name):
     run, certificates = exported
