@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "kcnn"
 # Bottom to top; a part imports only from lower levels, or from itself. See docs/design.md.
 LEVELS = {
     "errors": 0,
+    "digest": 0,
     "allocator": 0,
     "registry": 1,
     "cache": 1,
@@ -53,6 +54,7 @@ LEVELS = {
 }
 KERAS_FREE = (
     "errors",
+    "digest",
     "allocator",
     "registry",
     "facts",

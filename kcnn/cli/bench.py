@@ -79,7 +79,7 @@ def _show_exports(found):
 
     rows = []
     for row in found.rows:
-        accuracy = "-" if row.accuracy is None else f"{row.accuracy:.2%}"
+        accuracy = f"{row.accuracy:.2%}"
         for index, speed in enumerate(row.speeds):
             first = (row.name, f"{row.bytes / 2**20:.2f}", accuracy) if index == 0 else ("", "", "")
             numbers = (f"{speed['p50_ms']:.2f}", f"{speed['p99_ms']:.2f}", f"{speed['images_per_second']:,.0f}")

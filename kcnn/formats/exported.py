@@ -2,11 +2,13 @@
 
 import contextlib
 import importlib.metadata
+import json
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
 
+from kcnn.digest import sha256
 from kcnn.errors import KcnnError, RunError, UsageError
 from kcnn.metrics.calibration import softmax
 from kcnn.registry import FORMATS
@@ -34,13 +36,15 @@ class Exported:
         """Open the export at `path`, whose format is found by its name.
 
         Raises:
-            RunError: There is none, or it cannot be read, or it has no temperature where one is asked for.
+            RunError: There is none, or it cannot be read, or it is not what its certificate is about, or it has no
+                temperature where one is asked for.
             UsageError: What runs such files is not installed.
         """
         name, file = found(path) or (None, None)
         if name is None:
             raise RunError(f"{path} is not a file that `kcnn export` wrote.")
         check_installed(name)
+        _check_certificate(file)
         try:
             model = FORMATS.get(name)(file)
         except KcnnError:
@@ -105,6 +109,24 @@ def _in_folder(folder):
         if (folder / FORMATS.get(name).FILE).exists():
             return name, folder / FORMATS.get(name).FILE
     raise RunError(f"{folder} holds no file to answer with: it was refused. {folder / CERTIFICATE} says why.")
+
+
+def _check_certificate(file):
+    """Raise `RunError` where the certificate beside a file is about other bytes; a file may lie without one."""
+    path = file.parent / CERTIFICATE
+    try:
+        certified = json.loads(path.read_text(encoding="utf-8"))["exported"]["files"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{path} cannot be read as a certificate.") from error
+    if not any(name == file.name or name.startswith(f"{file.name}/") for name in certified):
+        return  # a file of another name is another file
+    for name, facts in certified.items():
+        if not (file.parent / name).is_file():
+            raise RunError(f"{file.parent} lacks {name}, which {path} is about. Export again.")
+        if sha256(file.parent / name) != facts["sha256"]:
+            raise RunError(f"{file.parent / name} was changed: {path} is about other bytes. Export again.")
 
 
 def missing(modules):

@@ -14,8 +14,6 @@ from kcnn.formats.exported import CERTIFICATE
 from kcnn.registry import FORMATS
 from kcnn.workflows._child import Child, ended_by_sigterm
 from kcnn.workflows._speed_of_answers import BATCHES, speed
-from kcnn.workflows.certificate import files_of
-from kcnn.workflows.certificate_page import PAGE
 
 SECONDS = 0.3  # of calls of one size in one round
 ROUNDS = 5
@@ -29,13 +27,13 @@ class Row:
     Attributes:
         name: Of the folder of an export; "trained, " and a backend for the trained model.
         bytes: Of its files.
-        accuracy: As certified, on the images of the certificate; None where the files are no longer those.
+        accuracy: As certified, on the images of the certificate.
         speeds: As `_speed_of_answers.speed` gives them, one for each size of a batch.
     """
 
     name: str
     bytes: int
-    accuracy: float | None
+    accuracy: float
     speeds: list
 
 
@@ -90,8 +88,7 @@ def bench_exports(run, *, reference=None, batches=BATCHES, rounds=ROUNDS, progre
     accuracy, *_ = first["accuracy"]["trained"]
     rows = [Row(f"{TRAINED}, {reference}", first["trained"]["bytes"], accuracy, times[TRAINED])]
     for name, certificate in found.items():
-        accuracy = certificate["accuracy"]["exported"][0] if _is_as_certified(run, name, certificate) else None
-        rows.append(Row(name, certificate["exported"]["bytes"], accuracy, times[name]))
+        rows.append(Row(name, certificate["exported"]["bytes"], certificate["accuracy"]["exported"][0], times[name]))
     return ExportsBench(str(run.path), machine(), rounds, rows)
 
 
@@ -103,11 +100,6 @@ def _exports(run):
     if not found:
         raise RunError(f"{run.path} has no exports. Make one with: kcnn export {run.path} --format onnx")
     return found
-
-
-def _is_as_certified(run, name, certificate):
-    found = files_of(run.exports / name)
-    return {key: found[key] for key in found if key not in (CERTIFICATE, PAGE)} == certificate["exported"]["files"]
 
 
 def _turns(children, images, batches, rounds, progress):

@@ -1,12 +1,12 @@
 """The model card of a run, after Mitchell et al. (2019): what it is, how good, for what, and what nobody tried."""
 
-import hashlib
 import re
 
 import jinja2
 from markupsafe import Markup
 
 from kcnn import recipe as recipes
+from kcnn.digest import sha256
 from kcnn.facts import find
 from kcnn.metrics.intervals import wilson
 from kcnn.registry import DATASETS, MODELS
@@ -44,7 +44,7 @@ def write_card(run):
             metrics=run.read_json(run.metrics),
             model_summary=MODELS.summary(recipe.model.name),
             paper=known.family if known else None,
-            digest=_sha256(run.model),
+            digest=sha256(run.model),
             labels=_listed(run.read_json(run.labels)),
             data_summary=DATASETS.summary(recipe.data.name),
             data_path=re.split(r"[/\\]", recipe.data.path)[-1] if recipe.data.path else None,
@@ -106,11 +106,6 @@ def as_code(text):
 def _printable(text):
     """Return a text on one line, without characters that are not seen."""
     return "".join(each if each.isprintable() else " " for each in text)
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _listed(names):

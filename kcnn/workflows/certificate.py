@@ -1,6 +1,5 @@
 """What is certified about an exported file: that it answers as the trained model does."""
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass
 
@@ -143,22 +142,6 @@ def complaints(difference, accuracy, encoded, *, quantize, budget):
     if encoded and encoded["mean"] > DECODED:
         found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")
     return found
-
-
-def files_of(folder, names=None):
-    """Return {name: {"bytes", "sha256"}} of the files of a folder, those below it included."""
-    paths = (
-        sorted(path for path in folder.rglob("*") if path.is_file()) if names is None else [folder / n for n in names]
-    )
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths
-    }
-
-
-def sha256(path):
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _largest(values):

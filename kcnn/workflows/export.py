@@ -11,6 +11,7 @@ import numpy as np
 
 from kcnn import __version__, backend
 from kcnn import recipe as recipes
+from kcnn.digest import files_of, sha256
 from kcnn.environment import machine
 from kcnn.errors import UsageError
 from kcnn.formats.exported import CERTIFICATE, check_installed, install_command, missing, versions
@@ -29,8 +30,6 @@ from kcnn.workflows.certificate import (
     counts,
     difference,
     export_name,
-    files_of,
-    sha256,
 )
 from kcnn.workflows.certificate_page import write_page
 

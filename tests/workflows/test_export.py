@@ -169,6 +169,35 @@ def test_a_file_holds_each_weight_once(exported, name):
     assert 0.8 * weights < sum(binary.values()) < 1.1 * weights + graph  # batch norms are folded
 
 
+@each_format
+def test_a_file_that_was_changed_since_is_refused(exported, tmp_path, name):
+    """A changed weight answers, only differently; nothing but the certificate knows."""
+    folder = shutil.copytree(exported[0].exports / name, tmp_path / name)
+    certified = json.loads((folder / "certificate.json").read_text())["exported"]["files"]
+    largest = folder / max(certified, key=lambda file: certified[file]["bytes"])
+    content = largest.read_bytes()
+    middle = len(content) // 2
+    largest.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    for path in (folder, folder / FORMATS.get(name).FILE):
+        with pytest.raises(RunError, match=f"{largest.name} was changed: .*certificate.json is about other bytes"):
+            Exported.open(path)
+    largest.unlink()
+    if (folder / FORMATS.get(name).FILE).exists():
+        with pytest.raises(RunError, match=f"lacks .*{largest.name}"):
+            Exported.open(folder)
+
+
+def test_a_file_may_lie_without_its_certificate(exported, pixels, tmp_path):
+    alone = shutil.copy(exported[0].exports / "onnx" / "model.onnx", tmp_path / "mine.onnx")
+    expected = Exported.open(exported[0].exports / "onnx").logits(pixels)
+    np.testing.assert_array_equal(Exported.open(alone).logits(pixels), expected)
+    (tmp_path / "certificate.json").write_text('{"exported": {"files": {"model.onnx": {"sha256": "0", "bytes": 1}}}}')
+    Exported.open(alone)  # which is about a file of another name
+    (tmp_path / "certificate.json").write_text("{")
+    with pytest.raises(RunError, match="cannot be read as a certificate"):
+        Exported.open(alone)
+
+
 def test_every_way_to_name_an_export(exported, tmp_path):
     run, _ = exported
     for name in FORMATS.names():
@@ -548,16 +577,20 @@ def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeyp
     run, certificates = copy_of(exported[0], tmp_path), exported[1]
     for name in ("openvino", "savedmodel", "torch"):
         shutil.rmtree(run.exports / name)
-    with (run.exports / "litert" / "model.tflite").open("ab") as file:
-        file.write(b"x")  # so that it is no longer what was certified
     code, out, _ = kcnn("bench", run.path, "--exports", "--rounds", 1, "--json")
     assert code == 0
     rows = json.loads(out)["rows"]
     assert [row["name"] for row in rows[1:]] == ["litert", "onnx"]
-    assert [row["accuracy"] for row in rows[1:]] == [None, certificates["onnx"].accuracy["exported"][0]]
+    expected = [certificates[row["name"]].accuracy["exported"][0] for row in rows[1:]]
+    assert [row["accuracy"] for row in rows[1:]] == expected
     for row in rows:
         assert [speed["batch"] for speed in row["speeds"]] == [1, 7, 64]
         assert all(speed["p99_ms"] >= speed["p50_ms"] > 0 for speed in row["speeds"])
+    with (run.exports / "litert" / "model.tflite").open("ab") as file:
+        file.write(b"x")
+    code, out, err = kcnn("bench", run.path, "--exports", "--rounds", 1)
+    assert (code, out) == (2, "")
+    assert "model.tflite was changed" in err.splitlines()[-1]
 
 
 def test_bench_without_exports_says_how_to_make_one(smoke_run, tmp_path):
