@@ -1,11 +1,23 @@
 """Options that several verbs share, and the one way to choose the backend before a worker is imported."""
 
 import json as json_module
+import math
 
 import click
 
 from kcnn import backend as backend_module
 from kcnn.registry import VIEWS
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; NaN, which is neither below nor above any, is in none."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
+
 
 backend_option = click.option(
     "--backend",

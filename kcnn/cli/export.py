@@ -2,7 +2,7 @@
 
 import click
 
-from kcnn.cli._options import data_option, debug_option, json_option, show_json
+from kcnn.cli._options import FiniteRange, data_option, debug_option, json_option, show_json
 from kcnn.registry import FORMATS
 
 
@@ -21,7 +21,7 @@ from kcnn.registry import FORMATS
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=1.0,
     show_default=True,
     help="Points of accuracy that a quantised file may lose.",

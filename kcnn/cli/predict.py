@@ -7,6 +7,7 @@ import sys
 import click
 
 from kcnn.cli._options import (
+    FiniteRange,
     backend_option,
     debug_option,
     device_option,
@@ -25,7 +26,7 @@ TABLE_ROWS = 1000  # that are put in columns together
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels an image.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help='Below this probability the label is "unknown".')
+@click.option("--threshold", type=FiniteRange(0, 1), help='Below this probability the label is "unknown".')
 @click.option("--embeddings", is_flag=True, help="Also the pooled features: in JSON, JSON lines and Parquet.")
 @tta_option
 @click.option("--calibrated", is_flag=True, help="Probabilities at the temperature that `kcnn evaluate RUN` fitted.")

@@ -5,7 +5,15 @@ import os
 
 import click
 
-from kcnn.cli._options import backend_option, debug_option, device_option, json_option, show_json, use_backend
+from kcnn.cli._options import (
+    FiniteRange,
+    backend_option,
+    debug_option,
+    device_option,
+    json_option,
+    show_json,
+    use_backend,
+)
 from kcnn.errors import UsageError
 
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -24,7 +32,7 @@ MIB = 2**20
 )
 @click.option(
     "--window",
-    type=click.FloatRange(0, 1000),
+    type=FiniteRange(0, 1000),
     default=2.0,
     show_default=True,
     metavar="MS",
@@ -35,11 +43,11 @@ MIB = 2**20
 )
 @click.option("--max-images", type=click.IntRange(1), default=32, show_default=True, help="In a request.")
 @click.option(
-    "--max-body", type=click.FloatRange(0.01), default=16.0, show_default=True, metavar="MIB", help="Of a request."
+    "--max-body", type=FiniteRange(0.01), default=16.0, show_default=True, metavar="MIB", help="Of a request."
 )
 @click.option(
     "--max-pixels",
-    type=click.FloatRange(0.01),
+    type=FiniteRange(0.01),
     default=50.0,
     show_default=True,
     metavar="MILLIONS",
@@ -47,7 +55,7 @@ MIB = 2**20
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3600),
+    type=FiniteRange(0.1, 3600),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -1,7 +1,7 @@
 """`kcnn.data.decode` as a TensorFlow graph: the same pixels, or one level off where an image shrinks on both sides.
 
 What Pillow computes in integers is computed in floats that are whole numbers. What it cannot do is obey EXIF; and it
-reads JPEG, PNG, GIF and BMP alone.
+reads JPEG and PNG alone.
 """
 
 import tensorflow as tf

@@ -108,18 +108,15 @@ def _in_folder(folder):
     for name in FORMATS.names():
         if (folder / FORMATS.get(name).FILE).exists():
             return name, folder / FORMATS.get(name).FILE
-    raise RunError(f"{folder} holds no file to answer with: it was refused. {folder / CERTIFICATE} says why.")
+    refused = folder.name.endswith("-refused")
+    reason = "it was refused" if refused else "it is gone"
+    raise RunError(f"{folder} holds no file to answer with: {reason}. {folder / CERTIFICATE} says what it was.")
 
 
 def _check_certificate(file):
     """Raise `RunError` where the certificate beside a file is about other bytes; a file may lie without one."""
     path = file.parent / CERTIFICATE
-    try:
-        certified = json.loads(path.read_text(encoding="utf-8"))["exported"]["files"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunError(f"{path} cannot be read as a certificate.") from error
+    certified = _certified(path, "exported")
     if not any(name == file.name or name.startswith(f"{file.name}/") for name in certified):
         return  # a file of another name is another file
     for name, facts in certified.items():
@@ -127,6 +124,23 @@ def _check_certificate(file):
             raise RunError(f"{file.parent} lacks {name}, which {path} is about. Export again.")
         if sha256(file.parent / name) != facts["sha256"]:
             raise RunError(f"{file.parent / name} was changed: {path} is about other bytes. Export again.")
+
+
+def check_trained(folder, model):
+    """Raise `RunError` where the certificate in an export's folder is about another model.keras than `model`."""
+    certified = _certified(folder / CERTIFICATE, "trained")
+    if model.name in certified and sha256(model) != certified[model.name]["sha256"]:
+        raise RunError(f"{folder} was made of another {model.name} than {model}. Export again.")
+
+
+def _certified(path, side):
+    """Return the files that a certificate is about, name to facts, of one side; none where there is no certificate."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))[side]["files"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{path} cannot be read as a certificate.") from error
 
 
 def missing(modules):

@@ -277,9 +277,14 @@ def _emptied(folder):
 
 
 def _take(folder, target):
-    """Give a folder its final name; what had it goes."""
+    """Give a folder its final name; what had it goes, but not before."""
     old = folder.with_name(f"{folder.name}-old")
-    if target.exists():
-        target.rename(old)
-    folder.rename(target)
+    try:
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    except BaseException:  # Ctrl-C too
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kcnn import backend
 from kcnn.errors import RunError
+from kcnn.formats.exported import check_trained
 from kcnn.opened import open_model
 from kcnn.run import DEFAULT_PARENT, Run
 from kcnn.serving.answerer import Answerer
@@ -56,6 +57,8 @@ def find_sources(path, *, export=True):
         return _export(exported)
     exported = found / "exports" / EXPORT
     usable = export and exported.is_dir() and PathFinder.find_spec(RUNTIME) is not None
+    if usable:
+        check_trained(exported, found / "model.keras")  # which explains, and is what the run means elsewhere
     return Sources(found.resolve().name, exported if usable else found, found)
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +186,34 @@ def test_a_file_that_was_changed_since_is_refused(exported, tmp_path, name):
     if (folder / FORMATS.get(name).FILE).exists():
         with pytest.raises(RunError, match=f"lacks .*{largest.name}"):
             Exported.open(folder)
+
+
+def test_an_earlier_export_is_back_where_its_successor_was_not_put(tmp_path, monkeypatch):
+    folder, target = tmp_path / ".onnx-new", tmp_path / "onnx"
+    for each, text in ((folder, "new"), (target, "old")):
+        each.mkdir()
+        (each / "model.onnx").write_text(text)
+    rename = Path.rename
+
+    def interrupted(path, to):
+        if path == folder:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export_module._take(folder, target)
+    assert (target / "model.onnx").read_text() == "old"
+    monkeypatch.undo()
+    export_module._take(folder, target)
+    assert [(path.name, (path / "model.onnx").read_text()) for path in tmp_path.iterdir()] == [("onnx", "new")]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_budget_that_is_no_number_is_a_mistake(smoke_run, kcnn, number):
+    code, _, err = kcnn("export", smoke_run.path, "--format", "onnx", "--quantize", "int8", "--budget", number)
+    assert code == 2
+    assert f"{number} is no number" in err
 
 
 def test_a_file_may_lie_without_its_certificate(exported, pixels, tmp_path):

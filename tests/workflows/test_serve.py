@@ -1,5 +1,6 @@
 """kcnn serve as a process: the answers of kcnn predict, one line for a mistake, and an end that loses nothing."""
 
+import hashlib
 import io
 import json
 import re
@@ -214,6 +215,19 @@ def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path / "elsewhere")
     Path("saved_models").symlink_to(exported.path.parent)
     assert find_sources("smoke/exports/onnx").explains.name == "smoke"  # a run's name is enough
+
+
+def test_an_export_of_another_model_does_not_answer_for_its_run(exported):
+    """It would answer as one network and explain as the other."""
+    digest = hashlib.sha256(exported.model.read_bytes()).hexdigest()
+    certificate = exported.path / "exports" / "onnx" / "certificate.json"
+    certificate.write_text(json.dumps({"trained": {"files": {"model.keras": {"bytes": 1, "sha256": digest}}}}))
+    assert not find_sources(exported.path).by_keras
+    with exported.model.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(RunError, match=r"exports/onnx was made of another model.keras than .* Export again"):
+        find_sources(exported.path)
+    assert find_sources(exported.path, export=False).by_keras
 
 
 def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypatch, backend_name):
