@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -22,9 +23,11 @@ def test_every_verb_explains_itself(verb, kcnn):
 
 def test_help_is_fast():
     def seconds(*command):
-        begin = time.perf_counter()
+        """Of the processor, since those of the clock tell how busy the machine is."""
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, capture_output=True)
-        return time.perf_counter() - begin
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
 
     plain = min(seconds(sys.executable, "-c", "pass") for _ in range(5))
     ours = min(seconds(sys.executable, "-m", "kcnn", "--help") for _ in range(5))
