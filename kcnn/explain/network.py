@@ -9,6 +9,7 @@ from keras import ops
 from kcnn import random
 from kcnn.errors import UsageError
 from kcnn.gradients import differentiate, widest_float
+from kcnn.layers.affine import scale_and_offset
 from kcnn.registry import did_you_mean
 
 MOST_IMAGES = 64  # that go through the network at one time
@@ -239,7 +240,7 @@ def _copy_in(dtype, model):
         if not isinstance(layer, keras.layers.Layer):  # an operation, such as a cast
             return type(layer).from_config(layer.get_config())
         if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, len(layer.output.shape) - 1):
-            return keras.layers.Rescaling(*_scale_and_offset(layer), dtype=dtype, name=layer.name)
+            return keras.layers.Rescaling(*scale_and_offset(layer), dtype=dtype, name=layer.name)
         if isinstance(layer, keras.layers.Rescaling):
             scale, offset = (np.asarray(value, "float64") for value in (layer.scale, layer.offset))
             return keras.layers.Rescaling(scale, offset, dtype=dtype, name=layer.name)
@@ -253,17 +254,6 @@ def _copy_in(dtype, model):
         return layer(*args, **kwargs)
 
     return keras.models.clone_model(model, clone_function=rebuilt, call_function=call, recursive=True)
-
-
-def _scale_and_offset(norm):
-    """Return the two float64 vectors that a batch norm multiplies by, and adds, at inference."""
-    weights = {
-        name: np.asarray(ops.convert_to_numpy(variable), "float64")
-        for name in ("gamma", "beta", "moving_mean", "moving_variance")
-        if (variable := getattr(norm, name, None)) is not None
-    }
-    scale = weights.get("gamma", 1.0) / np.sqrt(weights["moving_variance"] + norm.epsilon)
-    return scale, weights.get("beta", 0.0) - weights["moving_mean"] * scale
 
 
 def _without_softmax(layer, input_shape):

@@ -14,6 +14,8 @@ def folded(network):
     """
     import keras
 
+    from kcnn.layers.affine import scale_and_offset
+
     # The nodes of this graph: a layer may have been called in others too.
     nodes = [node for depth in network._nodes_by_depth.values() for node in depth]
     calls = Counter(node.operation.name for node in nodes)
@@ -27,7 +29,7 @@ def folded(network):
         (x,) = node.input_tensors
         if norm.axis not in (-1, len(x.shape) - 1):
             continue
-        scale, offset = _constants(norm)
+        scale, offset = scale_and_offset(norm)
         source = sources[id(x)]
         alone = uses[id(x)] == calls[norm.name] == calls[source.operation.name] == 1
         if alone and _takes(source.operation):
@@ -43,19 +45,6 @@ def folded(network):
         return stand_ins.get(layer.name, layer)(*args, **kwargs)
 
     return keras.Model(pixels, network._run_through_graph([pixels], call_fn=call))
-
-
-def _constants(norm):
-    """Return scale and offset of a batch norm, float64."""
-    from keras import ops
-
-    mean, variance, gamma, beta = (
-        None if each is None else ops.convert_to_numpy(each).astype("float64")
-        for each in (norm.moving_mean, norm.moving_variance, norm.gamma, norm.beta)
-    )
-    scale = 1 / np.sqrt(variance + norm.epsilon)
-    scale = scale if gamma is None else scale * gamma
-    return scale, (0 if beta is None else beta) - mean * scale
 
 
 def _takes(layer):

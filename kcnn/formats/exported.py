@@ -108,9 +108,10 @@ def _in_folder(folder):
     for name in FORMATS.names():
         if (folder / FORMATS.get(name).FILE).exists():
             return name, folder / FORMATS.get(name).FILE
-    refused = folder.name.endswith("-refused")
-    reason = "it was refused" if refused else "it is gone"
-    raise RunError(f"{folder} holds no file to answer with: {reason}. {folder / CERTIFICATE} says what it was.")
+    certificate = folder / CERTIFICATE
+    if _read(certificate).get("holds"):
+        raise RunError(f"{folder} lacks the file that {certificate} is about. Export again.")
+    raise RunError(f"{folder} holds no file to answer with: it was refused. {certificate} says why.")
 
 
 def _check_certificate(file):
@@ -135,11 +136,16 @@ def check_trained(folder, model):
 
 def _certified(path, side):
     """Return the files that a certificate is about, name to facts, of one side; none where there is no certificate."""
+    return _read(path).get(side, {}).get("files", {})
+
+
+def _read(path):
+    """Return what a certificate says; nothing where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))[side]["files"]
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a certificate.") from error
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from kcnn import __version__
+from kcnn.digest import sha256
 from kcnn.errors import RunError
 from kcnn.run import Run, atomic
 from kcnn.workflows._partial import growing
@@ -105,6 +106,5 @@ def _digest(source, model):
     about = [list(model.class_names), list(model.image_shape), model.resize]
     digest = hashlib.sha256(json.dumps(about).encode())
     for found in files:
-        with found.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(sha256(found).encode())
     return digest.hexdigest()
