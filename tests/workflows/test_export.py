@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import functools
 import json
 import shutil
 import subprocess
@@ -22,19 +21,13 @@ from kcnn.formats.exported import Exported, found
 from kcnn.metrics.calibration import softmax, with_temperature
 from kcnn.registry import FORMATS
 from kcnn.run import Run
-from kcnn.workflows import certificate as certificate_module
 from kcnn.workflows import export as export_module
 from kcnn.workflows.export import export
 
 TEMPERATURE = 1.7
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_long_timing():
-    before = export_module.SECONDS
-    export_module.SECONDS = 0.01
-    yield
-    export_module.SECONDS = before
+pytestmark = pytest.mark.usefixtures("short_timing")
 
 
 @pytest.fixture(scope="module")
@@ -429,121 +422,6 @@ def test_every_cell_is_certified(model, photos, tmp_path):
     run = made_run(tmp_path, model, photos)
     for certificate in export(run, FORMATS.names()):
         assert certificate.holds, (certificate.format, certificate.complaints)
-
-
-# ---------------------------------------------------------------- quantised
-
-
-@pytest.fixture(scope="module")
-def quantised(smoke_run, tmp_path_factory):
-    """Return `quantised(quantize)`: a trained run, and its certificates by format."""
-    run = copy_of(smoke_run, tmp_path_factory.mktemp("quantised"))
-
-    @functools.cache
-    def made(quantize):
-        certificates = export(run, ["onnx", "litert", "openvino"], quantize=quantize, budget=5.0)
-        return run, {one.format: one for one in certificates}
-
-    return made
-
-
-@pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
-@pytest.mark.parametrize(("quantize", "share"), [("int8", 0.25), pytest.param("float16", 0.5, marks=pytest.mark.slow)])
-def test_a_quantised_file_is_small_and_keeps_its_budget(quantised, name, quantize, share):
-    run, certificates = quantised(quantize)
-    certificate = certificates[name]
-    assert certificate.holds, certificate.complaints
-    assert certificate.rule == {"budget": 5.0}
-    assert 0 < certificate.difference["probability"] < 0.1
-    weights = 4 * Classifier.open(run.path).model.count_params()
-    size = sum(file["bytes"] for name, file in certificate.exported["files"].items() if not name.endswith(".xml"))
-    assert size < 1.1 * share * weights + 2**14  # graph and metadata, much for a tiny network
-    calibration = certificate.images["calibration"]
-    assert calibration == ({"split": "train", "count": 256} if quantize == "int8" else None)
-
-
-def test_convolutions_are_quantised_channel_by_channel(quantised):
-    import onnx
-    from onnx import numpy_helper
-
-    run, _ = quantised("int8")
-    model = onnx.load(run.exports / "onnx-int8" / "model.onnx")
-    arrays = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    producers = {output: node for node in model.graph.node for output in node.output}
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert convolutions
-    for node in convolutions:
-        dequantised = producers[node.input[1]]
-        assert dequantised.op_type == "DequantizeLinear"
-        weights, scales = (arrays[name] for name in dequantised.input[:2])
-        assert weights.dtype == np.int8
-        assert scales.shape == (len(weights),)
-
-
-def found_difference(rng, *, change=lambda probabilities: probabilities):
-    """Return what `difference` finds of a file that answers as it should, but for `change` in batches of 7."""
-    logits = rng.normal(0, 2, (80, 4)).astype("float32")
-    trained = {"logits": logits, "probabilities": softmax(logits), "calibrated": softmax(logits / 2)}
-    exported = {}
-    for batch, count in certificate_module.counts(80).items():
-        exported[f"logits_{batch}"] = logits[np.arange(count) % 80]
-        exported[f"probabilities_{batch}"] = softmax(logits / 2)[np.arange(count) % 80]
-    exported["probabilities_7"] = change(exported["probabilities_7"].copy())
-    return certificate_module.difference(trained, exported)
-
-
-def complaints(difference, *, lost=0.0, encoded=None, quantize=None, budget=1.0):
-    accuracy = {"difference": [-lost, -1, 1]}
-    return certificate_module.complaints(difference, accuracy, encoded, quantize=quantize, budget=budget)
-
-
-def test_a_fault_in_one_size_of_a_batch_is_enough():
-    rng = np.random.default_rng(0)
-    assert complaints(found_difference(rng)) == []
-
-    def reversed_rows(probabilities):
-        return probabilities[::-1]
-
-    def with_nan(probabilities):
-        probabilities[3, 2] = np.nan
-        return probabilities
-
-    first, second = complaints(found_difference(rng, change=reversed_rows))
-    assert "A probability differs by" in first
-    assert "get another label" in second
-    assert complaints(found_difference(rng, change=with_nan)) == ["Some of its answers are not numbers."]
-    (drift,) = complaints(found_difference(rng, change=reversed_rows), quantize="int8")
-    assert "depends on the size of the batch" in drift
-
-
-@pytest.mark.parametrize(
-    ("lost", "budget", "refused"), [(0.011, 1.0, True), (0.01, 1.0, False), (0.02, 2.5, False), (-0.3, 0.0, False)]
-)
-def test_a_quantised_file_beyond_its_budget_is_refused(lost, budget, refused):
-    difference = found_difference(np.random.default_rng(0))
-    assert bool(complaints(difference, lost=lost, quantize="int8", budget=budget)) == refused
-    assert not complaints(difference, lost=lost, budget=budget)
-
-
-def test_pixels_that_a_file_decodes_otherwise_are_told():
-    difference = found_difference(np.random.default_rng(0))
-    assert complaints(difference, encoded={"mean": 0.4}) == []
-    assert "encoded images are off by 9" in complaints(difference, encoded={"mean": 9.0})[0]
-
-
-def test_scales_come_from_images_that_are_not_measured(smoke_run):
-    from kcnn import recipe as recipes
-    from kcnn.workflows._certified_images import certified_images
-
-    recipe = recipes.load(smoke_run.recipe)
-    names = [str(digit) for digit in range(10)]
-    measured = certified_images(recipe, names, most=10_000, calibration=100)
-    from kcnn import data
-
-    dataset = data.load(recipe.data, recipe.seed)
-    train = {image.tobytes() for image in dataset.train.images}
-    assert all(image.tobytes() in train for image in measured.calibration)
-    np.testing.assert_array_equal(measured.images, dataset.validation.images)
 
 
 # ---------------------------------------------------------------- mistakes

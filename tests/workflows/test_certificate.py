@@ -1,0 +1,58 @@
+"""What a certificate complains about, from answers that are made up."""
+
+import numpy as np
+import pytest
+
+from kcnn.metrics.calibration import softmax
+from kcnn.workflows import certificate as certificate_module
+
+
+def found_difference(rng, *, change=lambda probabilities: probabilities):
+    """Return what `difference` finds of a file that answers as it should, but for `change` in batches of 7."""
+    logits = rng.normal(0, 2, (80, 4)).astype("float32")
+    trained = {"logits": logits, "probabilities": softmax(logits), "calibrated": softmax(logits / 2)}
+    exported = {}
+    for batch, count in certificate_module.counts(80).items():
+        exported[f"logits_{batch}"] = logits[np.arange(count) % 80]
+        exported[f"probabilities_{batch}"] = softmax(logits / 2)[np.arange(count) % 80]
+    exported["probabilities_7"] = change(exported["probabilities_7"].copy())
+    return certificate_module.difference(trained, exported)
+
+
+def complaints(difference, *, lost=0.0, encoded=None, quantize=None, budget=1.0):
+    accuracy = {"difference": [-lost, -1, 1]}
+    return certificate_module.complaints(difference, accuracy, encoded, quantize=quantize, budget=budget)
+
+
+def test_a_fault_in_one_size_of_a_batch_is_enough():
+    rng = np.random.default_rng(0)
+    assert complaints(found_difference(rng)) == []
+
+    def reversed_rows(probabilities):
+        return probabilities[::-1]
+
+    def with_nan(probabilities):
+        probabilities[3, 2] = np.nan
+        return probabilities
+
+    first, second = complaints(found_difference(rng, change=reversed_rows))
+    assert "A probability differs by" in first
+    assert "get another label" in second
+    assert complaints(found_difference(rng, change=with_nan)) == ["Some of its answers are not numbers."]
+    (drift,) = complaints(found_difference(rng, change=reversed_rows), quantize="int8")
+    assert "depends on the size of the batch" in drift
+
+
+@pytest.mark.parametrize(
+    ("lost", "budget", "refused"), [(0.011, 1.0, True), (0.01, 1.0, False), (0.02, 2.5, False), (-0.3, 0.0, False)]
+)
+def test_a_quantised_file_beyond_its_budget_is_refused(lost, budget, refused):
+    difference = found_difference(np.random.default_rng(0))
+    assert bool(complaints(difference, lost=lost, quantize="int8", budget=budget)) == refused
+    assert not complaints(difference, lost=lost, budget=budget)
+
+
+def test_pixels_that_a_file_decodes_otherwise_are_told():
+    difference = found_difference(np.random.default_rng(0))
+    assert complaints(difference, encoded={"mean": 0.4}) == []
+    assert "encoded images are off by 9" in complaints(difference, encoded={"mean": 9.0})[0]
