@@ -1,7 +1,7 @@
 """A trained model with what it needs to answer: its labels, its image shape, its way of resizing."""
 
 import functools
-import shlex
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +46,11 @@ class Classifier:
         if path.suffix == ".keras":
             if not path.is_file():
                 raise RunError(f"There is no file {path}.")
-            temperature = temperature_of(Run(path.parent)) if calibrated else 1.0
+            temperature = Run(path.parent).temperature() if calibrated else 1.0
             model = load_model(path)
             return cls(model, _labels_beside(path, model.output_shape[-1]), _resize_beside(path), temperature)
         run = Run.open(path)
-        temperature = temperature_of(run) if calibrated else 1.0
+        temperature = run.temperature() if calibrated else 1.0
         model = load_model(run.model)
         return cls(model, run.read_json(run.labels), recipes.load(run.recipe).data.resize, temperature)
 
@@ -93,23 +93,10 @@ class Classifier:
         return found if self.temperature == 1 else with_temperature(found, self.temperature)
 
 
-def temperature_of(run):
-    """Return the temperature that was fitted to a run; raise `RunError` where there is none, and say why."""
-    if not run.recipe.is_file():
-        raise RunError(f"{run.path} is not a run, and only runs have a temperature. Name the folder of a run.")
-    if not run.calibration.is_file():
-        command = f"kcnn evaluate {shlex.quote(str(run.path))}"
-        raise RunError(f"{run.path} has no temperature yet. Where it has validation images, fit one with: {command}")
-    found = run.read_json(run.calibration)
-    if not isinstance(found, dict) or not isinstance(found.get("temperature"), float | None):
-        raise RunError(f"{run.calibration} is damaged: expected a temperature.")
-    if found["temperature"] is None:
-        raise RunError(f"{run.path} cannot be calibrated: {found['reason']}")
-    return found["temperature"]
-
-
 def load_model(path):
     """Load a .keras file without running any code in it; raise `RunError` where it is not a classifier."""
+    if not zipfile.is_zipfile(path):  # of which Keras says that there is no such file
+        raise RunError(f"Keras cannot load {path}: it is damaged, no zip archive as .keras files are.")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, JSON, HDF5 and Keras each have their own

@@ -220,6 +220,22 @@ class Run:
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from error
 
+    def temperature(self) -> float:
+        """Return the temperature that `kcnn evaluate` fitted; raise `RunError` where there is none, and say why."""
+        if not self.recipe.is_file():
+            raise RunError(f"{self.path} is not a run, and only runs have a temperature. Name the folder of a run.")
+        if not self.calibration.is_file():
+            command = f"kcnn evaluate {shlex.quote(str(self.path))}"
+            raise RunError(
+                f"{self.path} has no temperature yet. Where it has validation images, fit one with: {command}"
+            )
+        found = self.read_json(self.calibration)
+        if not isinstance(found, dict) or not isinstance(found.get("temperature"), float | None):
+            raise RunError(f"{self.calibration} is damaged: expected a temperature.")
+        if found["temperature"] is None:
+            raise RunError(f"{self.path} cannot be calibrated: {found['reason']}")
+        return found["temperature"]
+
     def read_history(self) -> list[dict[str, float]]:
         """Return a row an epoch, without what an epoch has not; raise `RunError` where it is missing or damaged."""
         try:

@@ -1,5 +1,7 @@
 """kcnn export: a run as a file for another runtime, with a certificate."""
 
+import functools
+
 import click
 
 from kcnn.cli._options import FiniteRange, data_option, debug_option, json_option, show_json
@@ -65,15 +67,14 @@ def command(run, formats, quantize, budget, images, backend, data, as_json):
             images=images,
             budget=budget,
             progress=progress,
+            each=functools.partial(_show, run, as_json),
         )
     if as_json:
         show_json({"run": str(run.path), "certificates": [one.document() for one in certificates]})
-    for one in certificates:
-        _show(run, one, as_json)
     raise SystemExit(0 if all(one.holds for one in certificates) else 1)
 
 
-def _show(run, certificate, as_json):
+def _show(run, as_json, certificate):
     if not certificate.holds:
         for complaint in certificate.complaints:
             click.echo(f"Error: {certificate.name} is refused. {complaint}", err=True)

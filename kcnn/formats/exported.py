@@ -22,14 +22,13 @@ class Exported:
 
     Args:
         model: An instance of a format.
-        calibrated: Give the file's own `probabilities`, at its temperature. Otherwise they are those of the trained
-            model: the softmax of the logits as they are.
+        temperature: What the logits are divided by; 1 gives the probabilities of the trained model.
     """
 
-    def __init__(self, model, *, calibrated=False):
+    def __init__(self, model, *, temperature=1.0):
         self.model = model
         self.metadata = model.metadata
-        self.temperature = self.metadata.temperature if calibrated else 1.0
+        self.temperature = temperature
 
     @classmethod
     def open(cls, path, *, calibrated=False):
@@ -47,6 +46,7 @@ class Exported:
         _check_certificate(file)
         try:
             model = FORMATS.get(name)(file)
+            _check_answer(model)
         except KcnnError:
             raise
         except Exception as error:  # each runtime has its own
@@ -57,7 +57,11 @@ class Exported:
                 f"{path} has no temperature: its run had none when it was exported. "
                 "`kcnn evaluate RUN` fits one; then export again."
             )
-        return cls(model, calibrated=calibrated)
+        return cls(model, temperature=model.metadata.temperature if calibrated else 1.0)
+
+    def at(self, temperature):
+        """Return what gives probabilities at another temperature."""
+        return Exported(self.model, temperature=temperature)
 
     @property
     def class_names(self):
@@ -78,7 +82,9 @@ class Exported:
     def probabilities(self, images):
         """Return float32 (B, K) for uint8 images (B, H, W, C)."""
         logits, probabilities = self.model.answer(np.ascontiguousarray(images))
-        return probabilities if self.temperature == self.metadata.temperature else softmax(logits)
+        if self.temperature == self.metadata.temperature:
+            return probabilities  # that the graph computes
+        return softmax(logits, self.temperature)
 
 
 def found(path):
@@ -120,33 +126,48 @@ def _check_certificate(file):
     certified = _certified(path, "exported")
     if not any(name == file.name or name.startswith(f"{file.name}/") for name in certified):
         return  # a file of another name is another file
-    for name, facts in certified.items():
+    for name, digest in certified.items():
         if not (file.parent / name).is_file():
             raise RunError(f"{file.parent} lacks {name}, which {path} is about. Export again.")
-        if sha256(file.parent / name) != facts["sha256"]:
+        if sha256(file.parent / name) != digest:
             raise RunError(f"{file.parent / name} was changed: {path} is about other bytes. Export again.")
+
+
+def _check_answer(model):
+    """Raise `ValueError` where a file does not answer an image as its own metadata says."""
+    found = [each.shape for each in model.answer(np.zeros((1, *model.metadata.image_shape), "uint8"))]
+    expected = (1, len(model.metadata.class_names))
+    if found != [expected, expected]:
+        raise ValueError(f"its metadata promises answers of shape {expected}, and they have {found[0]}")
 
 
 def check_trained(folder, model):
     """Raise `RunError` where the certificate in an export's folder is about another model.keras than `model`."""
     certified = _certified(folder / CERTIFICATE, "trained")
-    if model.name in certified and sha256(model) != certified[model.name]["sha256"]:
+    if model.name in certified and sha256(model) != certified[model.name]:
         raise RunError(f"{folder} was made of another {model.name} than {model}. Export again.")
 
 
 def _certified(path, side):
-    """Return the files that a certificate is about, name to facts, of one side; none where there is no certificate."""
-    return _read(path).get(side, {}).get("files", {})
+    """Return {name: SHA-256} of the files of one side that a certificate is about; none where there is none."""
+    found = _read(path).get(side, {"files": {}})
+    try:
+        return {name: facts["sha256"] for name, facts in found["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} cannot be read as a certificate.") from error
 
 
 def _read(path):
     """Return what a certificate says; nothing where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a certificate.") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path} cannot be read as a certificate.")
+    return found
 
 
 def missing(modules):

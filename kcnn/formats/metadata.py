@@ -18,7 +18,7 @@ PIXELS = {
     3: "RGB",
 }
 RESIZES = {
-    "crop": "scale the shorter side to fit and cut the centre",
+    "crop": "scale the shorter side to fit and cut the centre, which may begin within a pixel",
     "pad": "scale the longer side to fit and centre on black",
     "stretch": "scale each side by itself",
 }
@@ -57,11 +57,15 @@ class Metadata:
             "range": PIXELS["range"],
             "layout": PIXELS["layout"],
             "channels": PIXELS[channels],
+            "jpeg": "at 1/8, 1/4 or 1/2 of its size, as libjpeg scales: the smallest whose shorter side has at least "
+            f"{2 * max(height, width)} pixels; else at its full size",
+            "greys": "16 bits divided by 256; floats times 255 where none exceeds 1; cut off at 0 and 255",
             "orientation": "as EXIF says",
             "transparency": "laid on white",
             "size": [height, width],
             "resize": RESIZES[self.resize],
-            "filter": "bilinear with antialiasing, as Pillow's Image.resize(..., Resampling.BILINEAR)",
+            "filter": "bilinear with antialiasing, as Pillow's Image.resize(size, Resampling.BILINEAR, box=...); an "
+            "image of that size already is left as it is",
             "normalisation": "none: it is in the graph",
         }
 

@@ -20,10 +20,13 @@ class OpenVino:
     QUANTIZATIONS = {"int8": (), "float16": ()}
 
     def __init__(self, path):
-        model = _core().read_model(path)
-        self.metadata = Metadata.from_json(_text(model), path)
-        # Left alone OpenVINO computes in 16 bits where the processor can.
-        self._model = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        try:
+            model = _core().read_model(path)
+            self.metadata = Metadata.from_json(_text(model), path)
+            # Left alone OpenVINO computes in 16 bits where the processor can.
+            self._model = _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        except RuntimeError as error:  # whose first lines are about OpenVINO's own source
+            raise ValueError(str(error).strip().rpartition("\n")[2]) from error
 
     def answer(self, pixels):
         found = self._model({INPUT: pixels})

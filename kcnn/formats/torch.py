@@ -1,6 +1,8 @@
 """PyTorch: a program of `torch.export`, which holds graph and weights and needs no Python of the network."""
 
+import contextlib
 import functools
+import logging
 import warnings
 
 from kcnn.formats.metadata import INPUT, KEY, OUTPUTS, Metadata
@@ -21,7 +23,8 @@ class Torch:
 
         extra = {KEY: ""}
         self._torch = torch
-        self._program = torch.export.load(path, extra_files=extra).module()
+        with _log_silenced("torch.export"):  # of a damaged file it logs a traceback, and raises an error as well
+            self._program = torch.export.load(path, extra_files=extra).module()
         self.metadata = Metadata.from_json(extra[KEY], path)
 
     def answer(self, pixels):
@@ -37,6 +40,16 @@ class Torch:
             # Of kernels whose channels come last in memory; on the processor nothing comes of it.
             warnings.filterwarnings("ignore", message="No complete tensor found in the group")
             torch.export.save(made, path, extra_files={KEY: metadata.as_json()})
+
+
+@contextlib.contextmanager
+def _log_silenced(name):
+    log = logging.getLogger(name)
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def program(network, metadata):

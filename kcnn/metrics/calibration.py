@@ -61,16 +61,16 @@ def logits(probabilities):
     return np.log(np.maximum(probabilities.astype("float64"), TINY))
 
 
-def softmax(logits):
-    """Return float32 (N, K), the probabilities of logits (N, K), computed in float64."""
-    logits = logits.astype("float64")
+def softmax(logits, temperature=1.0):
+    """Return float32 (N, K), the probabilities of logits (N, K) divided by `temperature`, computed in float64."""
+    logits = logits.astype("float64") / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).astype("float32")
 
 
 def with_temperature(probabilities, temperature):
     """Return float32 (N, K), the softmax of the logits divided by `temperature`: above 1 softer, below 1 sharper."""
-    return softmax(logits(probabilities) / temperature)
+    return softmax(logits(probabilities), temperature)
 
 
 def fit_temperature(probabilities, labels):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
 
 from kcnn.data.decode import peek, read_pixels
 from kcnn.errors import ImageError
@@ -65,13 +66,16 @@ async def images_of(request, limits):
 
 
 async def _of_form(request, limits):
-    # One more than may be, so that too many are told from what is no form at all.
-    async with request.form(max_files=limits.images + 1, max_fields=limits.images + 1) as form:
-        parts = [part for _, part in form.multi_items()]
-        if any(isinstance(part, str) for part in parts):
-            raise Refused(400, "form", "Expected files alone in the form: each part needs a filename.")
-        _check_count(len(parts), limits)
-        return [Received(_name(part.filename, number), await part.read()) for number, part in enumerate(parts, 1)]
+    try:
+        async with request.form(max_files=limits.images, max_fields=limits.images) as form:
+            parts = [part for _, part in form.multi_items()]
+            if any(isinstance(part, str) for part in parts):
+                raise Refused(400, "form", "Expected files alone in the form: each part needs a filename.")
+            return [Received(_name(part.filename, number), await part.read()) for number, part in enumerate(parts, 1)]
+    except HTTPException as error:
+        if str(error.detail).startswith("Too many files"):  # at which Starlette stops, and tells it in words alone
+            raise _too_many(limits) from error
+        raise
 
 
 def _of_json(body, limits):
@@ -86,14 +90,14 @@ def _of_json(body, limits):
             'Expected {"images": ["BASE64", ...]} or {"images": [{"name": "x.png", "data": "BASE64"}, ...]}. '
             f"Received: {where + ': ' if where else ''}{first['msg']}"[: 3 * NAME],
         ) from error
-    _check_count(len(images), limits)
+    if len(images) > limits.images:
+        raise _too_many(limits)
     named = [Named(data=one) if isinstance(one, str) else one for one in images]
     return [Received(_name(one.name, number), one.data) for number, one in enumerate(named, 1)]
 
 
-def _check_count(count, limits):
-    if count > limits.images:
-        raise Refused(413, "images", f"A request may hold {limits.images} images. Send more in several requests.")
+def _too_many(limits):
+    return Refused(413, "images", f"A request may hold {limits.images} images. Send more in several requests.")
 
 
 def _name(name, number):

@@ -1,7 +1,6 @@
 """The temperature of a run, fitted once and kept in its calibration.json."""
 
 from kcnn import data
-from kcnn.classifier import temperature_of
 from kcnn.errors import DataError, RunError
 from kcnn.metrics.calibration import (
     expected_calibration_error,
@@ -43,7 +42,7 @@ def calibrate(run, recipe, classifier, progress=None):
 def known_temperature(run):
     """Return the temperature of a run, or None, and why there is none."""
     try:
-        return temperature_of(run), None
+        return run.temperature(), None
     except RunError as error:
         return None, str(error)
 

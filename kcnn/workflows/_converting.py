@@ -37,14 +37,14 @@ class _Trained:
     """A run's model."""
 
     def __init__(self, path):
-        from kcnn.classifier import Classifier, temperature_of
+        from kcnn.classifier import Classifier
         from kcnn.explain.network import TakenApart
         from kcnn.run import Run
 
         self.classifier = Classifier.open(path)
         self.network = TakenApart(self.classifier.model).logits_model
         try:
-            self.temperature, self.uncalibrated = temperature_of(Run.open(path)), None
+            self.temperature, self.uncalibrated = Run.open(path).temperature(), None
         except RunError as error:
             self.temperature, self.uncalibrated = 1.0, str(error)
 

@@ -13,7 +13,7 @@ from kcnn import __version__, backend
 from kcnn import recipe as recipes
 from kcnn.digest import files_of, sha256
 from kcnn.environment import machine
-from kcnn.errors import UsageError
+from kcnn.errors import RunError, UsageError
 from kcnn.formats.exported import CERTIFICATE, check_installed, install_command, missing, versions
 from kcnn.formats.metadata import Metadata
 from kcnn.registry import FORMATS, did_you_mean
@@ -39,7 +39,18 @@ SECONDS = 1.0  # of calls that are timed, about, for each size of a batch
 QUANTIZATIONS = ("int8", "float16")
 
 
-def export(run, formats, *, quantize=None, reference=None, data_path=None, images=IMAGES, budget=BUDGET, progress=None):
+def export(
+    run,
+    formats,
+    *,
+    quantize=None,
+    reference=None,
+    data_path=None,
+    images=IMAGES,
+    budget=BUDGET,
+    progress=None,
+    each=lambda certificate: None,
+):
     """Write a finished run in some formats and return a `Certificate` of each, in their order.
 
     A file lies in RUN/exports/FORMAT only where its certificate holds, with the certificate and a page about it. Of one
@@ -54,9 +65,11 @@ def export(run, formats, *, quantize=None, reference=None, data_path=None, image
         images: How many images of the validation split to measure on, at most; of the test split where there is none.
         budget: Points of accuracy that a quantised file may lose.
         progress: Called as `(done, total, what)`; the last says what is done just now.
+        each: Called with each `Certificate` once its file has its place.
 
     Raises:
         UsageError: A format or backend is unknown or not installed, or does not go with `quantize`.
+        RunError: The run's folder cannot be written to.
         DataError: There are no images to measure on.
         KcnnError: A format cannot hold this network.
     """
@@ -64,12 +77,17 @@ def export(run, formats, *, quantize=None, reference=None, data_path=None, image
     for name in formats:
         check(name, quantize)
     reference = _reference(run, reference)
+    _check_writable(run.exports)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-export-")))
         work = _Work(run, reference, quantize, budget, folder, stack, _counted(progress, 2 + 3 * len(formats)))
         work.load(data_path, images)
-        return [work.export(name) for name in formats]
+        certificates = []
+        for name in formats:
+            certificates.append(work.export(name))
+            each(certificates[-1])
+        return certificates
 
 
 def check(name, quantize):
@@ -89,6 +107,16 @@ def check(name, quantize):
             f"Install it with: {install_command(lacking)}"
         )
     check_installed(name)
+
+
+def _check_writable(folder):
+    """Make a folder; raise `RunError` where nothing can be written to it, before any work is lost."""
+    try:
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def _reference(run, asked):

@@ -26,11 +26,13 @@ class Sources:
         name: What the model is called.
         answers: What predictions come from: an export, a run, or a .keras file.
         explains: What heatmaps come from: a run or a .keras file; None where there is only an export.
+        stands_in: Whether an export answers where the user named its run.
     """
 
     name: str
     answers: Path
     explains: Path | None
+    stands_in: bool = False
 
     @property
     def by_keras(self):
@@ -59,7 +61,7 @@ def find_sources(path, *, export=True):
     usable = export and exported.is_dir() and PathFinder.find_spec(RUNTIME) is not None
     if usable:
         check_trained(exported, found / "model.keras")  # which explains, and is what the run means elsewhere
-    return Sources(found.resolve().name, exported if usable else found, found)
+    return Sources(found.resolve().name, exported if usable else found, found, stands_in=usable)
 
 
 def _export(path):
@@ -125,7 +127,10 @@ def serve(
 def _open(sources, *, most, calibrated, use_keras):
     if sources.by_keras:
         use_keras()
-    opened = open_model(sources.answers, calibrated=calibrated)
+    if calibrated and sources.stands_in:  # at the run's temperature, which may have been fitted after the export
+        opened = open_model(sources.answers).at(Run(sources.explains).temperature())
+    else:
+        opened = open_model(sources.answers, calibrated=calibrated)
 
     def classifier():
         if sources.by_keras:
@@ -148,6 +153,5 @@ def _open(sources, *, most, calibrated, use_keras):
 
 
 def _runtime(exported):
-    return (
-        "ONNX Runtime" if exported.name == EXPORT or exported.suffix == f".{EXPORT}" else f"the export {exported.name}"
-    )
+    name = exported.resolve().name  # that of "." is empty
+    return "ONNX Runtime" if name == EXPORT or exported.suffix == f".{EXPORT}" else f"the export {name}"

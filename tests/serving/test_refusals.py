@@ -73,7 +73,7 @@ WRONG = {
     "no images": ({"json": {"images": []}}, 400, "holds no image"),
     "too many": ({"json": as_json(*[picture(0)] * 4)}, 413, "may hold 3 images"),
     "too many in a form": ({"files": [("image", ("a", picture(0)))] * 4}, 413, "may hold 3 images"),
-    "far too many in a form": ({"files": [("image", ("a", picture(0)))] * 40}, 400, ""),
+    "far too many in a form": ({"files": [("image", ("a", picture(0)))] * 40}, 413, "may hold 3 images"),
     "damaged base64": ({"json": {"images": ["!!"]}}, 422, "its base64 is damaged"),
     "no base64": ({"json": {"images": ["ä"]}}, 422, "its base64 is damaged"),
     "too large": ({"content": bytes(20_001), "headers": {"Content-Type": "image/png"}}, 413, "20,000 bytes"),

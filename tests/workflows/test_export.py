@@ -215,9 +215,68 @@ def test_a_file_may_lie_without_its_certificate(exported, pixels, tmp_path):
     np.testing.assert_array_equal(Exported.open(alone).logits(pixels), expected)
     (tmp_path / "certificate.json").write_text('{"exported": {"files": {"model.onnx": {"sha256": "0", "bytes": 1}}}}')
     Exported.open(alone)  # which is about a file of another name
-    (tmp_path / "certificate.json").write_text("{")
-    with pytest.raises(RunError, match="cannot be read as a certificate"):
-        Exported.open(alone)
+    for text in ("{", "[]", '{"exported": []}', '{"exported": {"files": {"mine.onnx": 1}}}'):
+        (tmp_path / "certificate.json").write_text(text)
+        with pytest.raises(RunError, match="cannot be read as a certificate"):
+            Exported.open(alone)
+
+
+@each_format
+def test_a_damaged_file_is_one_line(exported, photos, tmp_path, kcnn, name, caplog):
+    run, _ = exported
+    opened(run, name)  # or skip
+    folder = shutil.copytree(run.exports / name, tmp_path / "damaged")
+    (folder / "certificate.json").unlink()
+    file = folder / FORMATS.get(name).FILE
+    (graph := file / "saved_model.pb" if file.is_dir() else file).write_bytes(graph.read_bytes()[:-1000])
+    code, _, err = kcnn("predict", file, photos)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith(f"Error: {file} ")
+    assert "core.cpp" not in err
+    assert not caplog.records
+
+
+def test_a_file_that_is_not_what_it_says_is_refused(exported, tmp_path):
+    import onnx
+
+    model = onnx.load(exported[0].exports / "onnx" / "model.onnx")
+    file = tmp_path / "other.onnx"
+    for key, text, words in (
+        ("class_names", '["a", "b"]', r"promises answers of shape \(1, 2\), and they have \(1, 4\)"),
+        ("image_shape", "[16, 32, 3]", "cannot be read as onnx"),
+    ):
+        texts = {each.key: each.value for each in model.metadata_props}
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        onnx.helper.set_model_props(changed, texts | {key: text})
+        onnx.save(changed, file)
+        with pytest.raises(RunError, match=words):
+            Exported.open(file)
+
+
+def test_certificates_are_told_as_they_come(exported, tmp_path, monkeypatch):
+    """What follows one may fail."""
+    run, told = copy_of(exported[0], tmp_path), []
+    write = export_module._Work._write
+
+    def breaks(work, name, file):
+        if name == "torch":
+            raise RunError("broken")
+        write(work, name, file)
+
+    monkeypatch.setattr(export_module._Work, "_write", breaks)
+    with pytest.raises(RunError, match="broken"):
+        export(run, ["onnx", "torch"], images=8, each=told.append)
+    assert [one.name for one in told] == ["onnx"]
+    assert told[0].holds
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    run.exports.write_text("")
+    with pytest.raises(RunError, match=r"Cannot write to .*exports"):
+        export(run, ["onnx"])
 
 
 def test_every_way_to_name_an_export(exported, tmp_path):

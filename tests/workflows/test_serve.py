@@ -25,6 +25,9 @@ from kcnn.classifier import Classifier
 from kcnn.cli.serve import _show_address
 from kcnn.data.decode import decode
 from kcnn.errors import RunError
+from kcnn.formats.exported import Exported
+from kcnn.formats.metadata import Metadata
+from kcnn.metrics.calibration import softmax
 from kcnn.serving.limits import Limits
 from kcnn.workflows import serve as module
 from kcnn.workflows.explain import explain
@@ -246,6 +249,28 @@ def test_an_export_answers_without_keras_and_its_run_explains(exported, monkeypa
     assert probabilities.argmax() == 2
     (heat,) = answering.explainer([(np.zeros((8, 8, 1), "uint8"), 3, "grad_cam")])
     assert (heat.shape, asked) == ((8, 8), [True])
+
+
+def test_an_export_in_place_of_its_run_has_the_temperature_of_now(exported, monkeypatch):
+    """`kcnn evaluate` may have fitted one after the export, whose own graph is none the softer for it."""
+
+    class File:
+        metadata = Metadata(list("abcd"), (8, 8, 3), "crop", 1.0, None, "smoke", "", "")
+
+        def answer(self, pixels):
+            logits = np.tile(np.array([[0, 1, 2, 3]], "float32"), (len(pixels), 1))
+            return logits, softmax(logits)
+
+    served = []
+    monkeypatch.setattr(module, "open_model", lambda path, **_: Exported(File()))
+    monkeypatch.setattr(module, "run", lambda app, service, bound, **_: (served.append(service.served), bound.close()))
+    exported.write_json(exported.calibration, {"temperature": 2.5})
+    for calibrated in (False, True):
+        module.serve(exported.path, port=0, limits=Limits(), calibrated=calibrated)
+    image = np.zeros((8, 8, 3), "uint8")
+    for one, temperature in zip(served, (1, 2.5), strict=True):
+        expected = softmax(np.arange(4)[None] / temperature)[0]
+        np.testing.assert_array_equal(one.answerer([image])[0], expected)
 
 
 @pytest.mark.slow
