@@ -34,6 +34,13 @@ DEEP = ("googlenet", "resnet50", "efficientnet_b0", "convnext_tiny") if keras.ba
 STEEP = {"plain110": ("optimizer.clip_norm=1.0",)}
 
 
+@pytest.fixture(autouse=True)
+def _freed():
+    """Let go of each network: together the large ones are more than a machine's memory."""
+    yield
+    keras.utils.clear_session()
+
+
 def trainings():
     for name in MODELS.names():
         slow = () if name in FIRST + ALSO_FAST and name not in DEEP else pytest.mark.slow
