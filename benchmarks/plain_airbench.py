@@ -3,12 +3,12 @@
 python benchmarks/plain_airbench.py cifar10.tar.xz --on test     (its accuracy, and the seconds that its training takes)
 """
 
-import argparse
 import math
 import time
 
 import numpy as np
 import torch
+from _plain import images_of, options_of
 from torch import nn
 from torch.nn import functional
 
@@ -188,23 +188,8 @@ def trainer(network, precision, images, labels, batch_size):
 
 
 def main():
-    from kcnn import data, recipe
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="CIFAR-10 as kcnn reads it: a folder or an archive")
-    parser.add_argument("--on", choices=("validation", "test"), default="validation")
-    parser.add_argument("--limit", type=int, help="so many training images")
-    parser.add_argument("--epochs", type=float, default=EPOCHS)
-    parser.add_argument("--batch-size", type=int, default=BATCH)
-    parser.add_argument("--precision", default="mixed_bfloat16")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    settings = [f"data.validation={0.1 if options.on == 'validation' else 0}"]
-    settings += [f"data.limit={options.limit}"] if options.limit else []
-    config = recipe.load("cifar10_resnet20", settings, data=options.data).data
-    found = data.load(config, 0, splits=("train", options.on))
-    images, labels = torch.from_numpy(found.train.images), torch.from_numpy(found.train.labels).long()
-    held_out = getattr(found, options.on)
+    options = options_of(__doc__, epochs=EPOCHS, batch_size=BATCH, precision="mixed_bfloat16")
+    (images, labels), held_out = images_of(options)
     torch.manual_seed(options.seed)
     start = time.perf_counter()
     steps = math.ceil(len(images) // options.batch_size * options.epochs)
@@ -216,8 +201,8 @@ def main():
     if training.average is not None:
         training.look_ahead(1.0)
     seconds = time.perf_counter() - start
-    one, six = training.accuracies(torch.from_numpy(held_out.images), torch.from_numpy(held_out.labels).long())
-    print(f"{options.on}: {one:.2%} of {len(held_out)}, {six:.2%} with six looks; trained in {seconds:.1f} s")
+    one, six = training.accuracies(*held_out)
+    print(f"{options.on}: {one:.2%} of {len(held_out[1])}, {six:.2%} with six looks; trained in {seconds:.1f} s")
 
 
 if __name__ == "__main__":
