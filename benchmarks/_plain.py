@@ -4,8 +4,6 @@ import argparse
 
 import torch
 
-from kcnn import data, recipe
-
 
 def options_of(description, *, epochs, batch_size, precision):
     """Return the options of the command line; the keywords are defaults."""
@@ -25,6 +23,8 @@ def images_of(options):
 
     Measured on validation images, those are a tenth of the training images; else all are trained on.
     """
+    from kcnn import data, recipe  # here, since a plain contender of steps.py is to import nothing of kcnn
+
     settings = [f"data.validation={0.1 if options.on == 'validation' else 0}"]
     settings += [f"data.limit={options.limit}"] if options.limit else []
     config = recipe.load("cifar10_resnet20", settings, data=options.data).data
