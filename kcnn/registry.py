@@ -197,6 +197,7 @@ MODELS = Registry(
         "wide_resnet16_8": "kcnn.models.wide_resnet:wide_resnet16_8",
         "wide_resnet28_10": "kcnn.models.wide_resnet:wide_resnet28_10",
         "airbench94": "kcnn.models.airbench:airbench94",
+        "airbench96": "kcnn.models.airbench:airbench96",
         "efficientnet_b0": "kcnn.models.efficientnet:efficientnet_b0",
         "efficientnet_b1": "kcnn.models.efficientnet:efficientnet_b1",
         "efficientnet_b2": "kcnn.models.efficientnet:efficientnet_b2",

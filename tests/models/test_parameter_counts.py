@@ -46,10 +46,10 @@ def cifar_resnet(depth):
     return conv(3, 16) + norm(16) + n * same[0] + (n - 1) * sum(same[1:]) + sum(wider) + 64 * 10 + 10
 
 
-def airbench(widths):
+def airbench(widths, depth=2):
     """All that is trained: of the whitening its biases alone, and no scale of a norm."""
     pairs = zip((24, *widths), widths, strict=False)
-    return 24 + sum(conv(b, w) + conv(w, w) + 2 * w for b, w in pairs) + widths[-1] * 10
+    return 24 + sum(conv(b, w) + (depth - 1) * conv(w, w) + depth * w for b, w in pairs) + widths[-1] * 10
 
 
 def wide_resnet(depth, k):
@@ -81,6 +81,7 @@ def resnet(blocks, stem_size, classes):
         ("wide_resnet16_8", 10_961_370, wide_resnet(16, 8)),
         ("wide_resnet28_10", 36_479_194, wide_resnet(28, 10)),
         ("airbench94", 1_971_352, airbench((64, 256, 256))),
+        ("airbench96", 12_717_464, airbench((128, 512, 512), depth=3)),
         ("resnet18", 11_173_962, resnet((2, 2, 2, 2), 3, 10)),
         ("resnet34", 21_282_122, resnet((3, 4, 6, 3), 3, 10)),
     ],

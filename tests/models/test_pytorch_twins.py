@@ -104,14 +104,15 @@ class Residual(nn.Module):
 
 
 class Airbench(nn.Module):
-    """Jordan (2024), appendix A: with his pool over the last map, and his scale behind the logits."""
+    """Jordan (2024), appendix A, or airbench96.py: with his pool over the last map, his scale behind the logits."""
 
-    def __init__(self):
+    def __init__(self, widths, depth):
         super().__init__()
+        self.depth = depth
         self.stem_conv = nn.Conv2d(3, 24, 2)
         channels = 24
-        for block, width in enumerate((64, 256, 256), start=1):
-            for index in (1, 2):
+        for block, width in enumerate(widths, start=1):
+            for index in range(1, depth + 1):
                 self.add_module(f"block{block}_conv{index}", nn.Conv2d(channels, width, 3, padding=1, bias=False))
                 self.add_module(f"block{block}_norm{index}", Shift(width))
                 channels = width
@@ -123,8 +124,11 @@ class Airbench(nn.Module):
         x = functional.gelu(self.stem_conv(x))
         for block in (1, 2, 3):
             x = functional.max_pool2d(part(f"block{block}_conv1")(x), 2)
-            x = functional.gelu(part(f"block{block}_norm1")(x))
-            x = functional.gelu(part(f"block{block}_norm2")(part(f"block{block}_conv2")(x)))
+            x = first = functional.gelu(part(f"block{block}_norm1")(x))
+            x = part(f"block{block}_norm2")(part(f"block{block}_conv2")(x))
+            if self.depth == 3:
+                x = first + part(f"block{block}_norm3")(part(f"block{block}_conv3")(functional.gelu(x)))
+            x = functional.gelu(x)
         return self.logits(functional.max_pool2d(x, 3).flatten(1)) / 9
 
 
@@ -197,7 +201,8 @@ def randomise_norms(twin):
             lambda: Residual(BasicBlock, 64, (64, 128, 256, 512), 2, large=True),
             residual_parts,
         ),
-        ("airbench94", 32, Airbench, residual_parts),
+        ("airbench94", 32, lambda: Airbench((64, 256, 256), depth=2), residual_parts),
+        ("airbench96", 32, lambda: Airbench((128, 512, 512), depth=3), residual_parts),
         ("wide_resnet16_8", 16, lambda: Residual(WideBlock, 16, (128, 256, 512), 2), residual_parts),
     ],
 )
@@ -213,6 +218,6 @@ def test_logits_are_equal(name, size, make, parts, images):
         received = model(x).numpy()
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)
-    frozen = 24 * 3 * 2 * 2 if name == "airbench94" else 0
+    frozen = 24 * 3 * 2 * 2 if name.startswith("airbench") else 0
     trained = sum(w.value.numel() for w in model.trainable_weights)
     assert sum(p.numel() for p in twin.parameters()) == trained + frozen
