@@ -101,6 +101,56 @@ def measured(smoke_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def jpegs(tmp_path_factory):
+    """A folder of coloured pictures in JPEG files of various sizes, a folder a class."""
+    from made_runs import pictures
+
+    return pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def jpeg_pixels(jpegs):
+    """The pixels of 70 of them as a run decodes them, uint8 (70, 32, 32, 3)."""
+    import numpy as np
+
+    from kcnn.data.decode import decode_many
+
+    files = sorted(map(str, jpegs.rglob("*.jpg")))[:70]
+    found = np.zeros((len(files), 32, 32, 3), "uint8")
+    assert not decode_many(files, (32, 32, 3), "crop", out=found)
+    return found
+
+
+@pytest.fixture(scope="session")
+def short_timing():
+    """Exports are timed for an instant: what they say of speed is not tested."""
+    from kcnn.workflows import export
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "SECONDS", 0.01)
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported(jpegs, short_timing, tmp_path_factory):
+    """A run of this backend with a temperature, and its certificates in all formats, from one call.
+
+    All tests share it, so what changes a run takes a copy.
+    """
+    from exports import TEMPERATURE
+    from made_runs import made_run
+
+    from kcnn.registry import FORMATS
+    from kcnn.workflows.export import export
+
+    run = made_run(tmp_path_factory.mktemp("runs"), "simple_cnn", jpegs, "model.width=8", temperature=TEMPERATURE)
+    certificates = {one.format: one for one in export(run, FORMATS.names())}
+    files = _contents(run.path)
+    yield run, certificates
+    assert _contents(run.path) == files, "a test changed the run that all tests share"
+
+
+@pytest.fixture(scope="session")
 def digit_files(tmp_path_factory):
     """Forty handwritten digits as PNG files, named by their label."""
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Exports, their certificates, and what is refused."""
+"""Exports, their certificates, and what is refused; `formats/test_exported.py` has how they are opened."""
 
 import base64
 import contextlib
@@ -11,53 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from copied_runs import copy_of
-from made_runs import made_run, pictures
+from exports import TEMPERATURE, each_format, opened
+from made_runs import made_run
 from pages import Page
 
 from kcnn.classifier import Classifier
-from kcnn.data.decode import decode_many
 from kcnn.errors import DataNotFoundError, RunError, UsageError
-from kcnn.formats.exported import Exported, found
+from kcnn.formats.exported import Exported
 from kcnn.metrics.calibration import softmax, with_temperature
 from kcnn.registry import FORMATS
-from kcnn.run import Run
 from kcnn.workflows import export as export_module
 from kcnn.workflows.export import export
 
-TEMPERATURE = 1.7
-
-
 pytestmark = pytest.mark.usefixtures("short_timing")
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return pictures(tmp_path_factory.mktemp("pictures"))
-
-
-@pytest.fixture(scope="module")
-def exported(photos, tmp_path_factory):
-    """A run of this backend with a temperature, and its certificates in all formats, from one call."""
-    run = made_run(tmp_path_factory.mktemp("runs"), "simple_cnn", photos, "model.width=8", temperature=TEMPERATURE)
-    return run, {one.format: one for one in export(run, FORMATS.names())}
-
-
-@pytest.fixture(scope="module")
-def pixels(photos):
-    files = sorted(map(str, photos.rglob("*.jpg")))[:70]
-    found = np.zeros((len(files), 32, 32, 3), "uint8")
-    assert not decode_many(files, (32, 32, 3), "crop", out=found)
-    return found
-
-
-each_format = pytest.mark.parametrize("name", FORMATS.names())
-
-
-def opened(run, name, **options):
-    """Open an export in this process, or skip where this backend keeps its runtime out."""
-    if name in ("savedmodel", "torch") and run.known_environment()["backend"] != FORMATS.get(name).WRITTEN_ON:
-        pytest.skip("the other frameworks are left out of this process")
-    return Exported.open(run.exports / name, **options)
 
 
 @each_format
@@ -83,18 +49,18 @@ def test_each_format_is_certified(exported, name):
 
 
 @each_format
-def test_a_file_answers_as_the_run_with_any_batch(exported, pixels, name):
+def test_a_file_answers_as_the_run_with_any_batch(exported, jpeg_pixels, name):
     run, _ = exported
     plain, calibrated = opened(run, name), opened(run, name, calibrated=True)
     trained = Classifier.open(run.path)
-    expected = trained.probabilities(pixels)
+    expected = trained.probabilities(jpeg_pixels)
     assert np.ptp(expected.argmax(axis=1)) > 0
     for count in (1, 2, 70):
-        np.testing.assert_allclose(plain.probabilities(pixels[:count]), expected[:count], atol=1e-5)
+        np.testing.assert_allclose(plain.probabilities(jpeg_pixels[:count]), expected[:count], atol=1e-5)
     softer = with_temperature(expected, TEMPERATURE)
     assert np.abs(softer - expected).max() > 0.01
-    np.testing.assert_allclose(calibrated.probabilities(pixels), softer, atol=1e-5)
-    logits, own = calibrated.model.answer(pixels)
+    np.testing.assert_allclose(calibrated.probabilities(jpeg_pixels), softer, atol=1e-5)
+    logits, own = calibrated.model.answer(jpeg_pixels)
     np.testing.assert_allclose(own, softmax(logits / TEMPERATURE), atol=1e-5)
     assert (plain.class_names, plain.image_shape, plain.resize) == (trained.class_names, (32, 32, 3), "crop")
     assert plain.metadata.run == run.name
@@ -107,13 +73,13 @@ def test_a_file_answers_as_the_run_with_any_batch(exported, pixels, name):
 
 
 @each_format
-def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, photos, kcnn, name):
+def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, jpegs, kcnn, name):
     run, _ = exported
     opened(run, name)
     for options in ((), ("--calibrated",)):
         answers = []
         for path in (run.path, run.exports / name):
-            code, out, err = kcnn("predict", path, photos / "red", "--json", "--top", 4, *options)
+            code, out, err = kcnn("predict", path, jpegs / "red", "--json", "--top", 4, *options)
             assert code == 0, err
             answers.append(json.loads(out)["predictions"])
         assert err == ""
@@ -125,12 +91,12 @@ def test_predict_prints_the_same_of_a_file_as_of_the_run(exported, photos, kcnn,
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
-def test_a_file_is_answered_without_keras_and_frameworks(exported, photos, name):
+def test_a_file_is_answered_without_keras_and_frameworks(exported, jpegs, name):
     run, _ = exported
     path = run.exports / name / FORMATS.get(name).FILE
     code = (
         "import sys\nfrom kcnn.cli import main\n"
-        f"try:\n    main(['predict', {str(path)!r}, {str(photos / 'red')!r}])\n"
+        f"try:\n    main(['predict', {str(path)!r}, {str(jpegs / 'red')!r}])\n"
         "except SystemExit as error:\n    assert not error.code, error.code\n"
         "heavy = {'keras', 'torch', 'jax', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "assert not sys.modules.get('openvino_telemetry'), 'usage is told to a server'\n"
@@ -163,24 +129,6 @@ def test_a_file_holds_each_weight_once(exported, name):
     assert 0.8 * weights < sum(binary.values()) < 1.1 * weights + graph  # batch norms are folded
 
 
-@each_format
-def test_a_file_that_was_changed_since_is_refused(exported, tmp_path, name):
-    """A changed weight answers, only differently; nothing but the certificate knows."""
-    folder = shutil.copytree(exported[0].exports / name, tmp_path / name)
-    certified = json.loads((folder / "certificate.json").read_text())["exported"]["files"]
-    largest = folder / max(certified, key=lambda file: certified[file]["bytes"])
-    content = largest.read_bytes()
-    middle = len(content) // 2
-    largest.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-    for path in (folder, folder / FORMATS.get(name).FILE):
-        with pytest.raises(RunError, match=f"{largest.name} was changed: .*certificate.json is about other bytes"):
-            Exported.open(path)
-    largest.unlink()
-    if (folder / FORMATS.get(name).FILE).exists():
-        with pytest.raises(RunError, match=f"lacks .*{largest.name}"):
-            Exported.open(folder)
-
-
 def test_an_earlier_export_is_back_where_its_successor_was_not_put(tmp_path, monkeypatch):
     folder, target = tmp_path / ".onnx-new", tmp_path / "onnx"
     for each, text in ((folder, "new"), (target, "old")):
@@ -209,52 +157,6 @@ def test_a_budget_that_is_no_number_is_a_mistake(smoke_run, kcnn, number):
     assert f"{number} is no number" in err
 
 
-def test_a_file_may_lie_without_its_certificate(exported, pixels, tmp_path):
-    alone = shutil.copy(exported[0].exports / "onnx" / "model.onnx", tmp_path / "mine.onnx")
-    expected = Exported.open(exported[0].exports / "onnx").logits(pixels)
-    np.testing.assert_array_equal(Exported.open(alone).logits(pixels), expected)
-    (tmp_path / "certificate.json").write_text('{"exported": {"files": {"model.onnx": {"sha256": "0", "bytes": 1}}}}')
-    Exported.open(alone)  # which is about a file of another name
-    for text in ("{", "[]", '{"exported": []}', '{"exported": {"files": {"mine.onnx": 1}}}'):
-        (tmp_path / "certificate.json").write_text(text)
-        with pytest.raises(RunError, match="cannot be read as a certificate"):
-            Exported.open(alone)
-
-
-@each_format
-def test_a_damaged_file_is_one_line(exported, photos, tmp_path, kcnn, name, caplog):
-    run, _ = exported
-    opened(run, name)  # or skip
-    folder = shutil.copytree(run.exports / name, tmp_path / "damaged")
-    (folder / "certificate.json").unlink()
-    file = folder / FORMATS.get(name).FILE
-    (graph := file / "saved_model.pb" if file.is_dir() else file).write_bytes(graph.read_bytes()[:-1000])
-    code, _, err = kcnn("predict", file, photos)
-    assert code == 2
-    assert err.count("\n") == 1
-    assert err.startswith(f"Error: {file} ")
-    assert "core.cpp" not in err
-    assert not caplog.records
-
-
-def test_a_file_that_is_not_what_it_says_is_refused(exported, tmp_path):
-    import onnx
-
-    model = onnx.load(exported[0].exports / "onnx" / "model.onnx")
-    file = tmp_path / "other.onnx"
-    for key, text, words in (
-        ("class_names", '["a", "b"]', r"promises answers of shape \(1, 2\), and they have \(1, 4\)"),
-        ("image_shape", "[16, 32, 3]", "cannot be read as onnx"),
-    ):
-        texts = {each.key: each.value for each in model.metadata_props}
-        changed = onnx.ModelProto()
-        changed.CopyFrom(model)
-        onnx.helper.set_model_props(changed, texts | {key: text})
-        onnx.save(changed, file)
-        with pytest.raises(RunError, match=words):
-            Exported.open(file)
-
-
 def test_certificates_are_told_as_they_come(exported, tmp_path, monkeypatch):
     """What follows one may fail."""
     run, told = copy_of(exported[0], tmp_path), []
@@ -277,29 +179,6 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(smoke_run, tmp_path):
     run.exports.write_text("")
     with pytest.raises(RunError, match=r"Cannot write to .*exports"):
         export(run, ["onnx"])
-
-
-def test_every_way_to_name_an_export(exported, tmp_path):
-    run, _ = exported
-    for name in FORMATS.names():
-        file = run.exports / name / FORMATS.get(name).FILE
-        assert found(run.exports / name) == (name, file)
-        assert found(file) == (name, file)
-    assert found(run.path) is None
-    assert found(run.model) is None
-    assert found(tmp_path) is None
-    with pytest.raises(RunError, match="There is no file"):
-        found(tmp_path / "gone.onnx")
-    (tmp_path / "certificate.json").write_text("{}")
-    with pytest.raises(RunError, match="refused"):
-        found(tmp_path)
-
-
-def test_options_for_backends_do_not_go_with_a_file(exported, photos, kcnn):
-    run, _ = exported
-    code, _, err = kcnn("predict", run.exports / "onnx", photos, "--backend", "torch")
-    assert code == 2
-    assert "runtime of its own" in err
 
 
 # ---------------------------------------------------------------- TensorFlow Serving
@@ -326,19 +205,19 @@ def served(loaded, request):
     return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
 
 
-def test_a_saved_model_is_served(exported, photos, pixels, backend_name):
+def test_a_saved_model_is_served(exported, jpegs, jpeg_pixels, backend_name):
     if backend_name != "tensorflow":
         pytest.skip("the graph is TensorFlow's")
     import tensorflow as tf
 
     run, _ = exported
     loaded = tf.saved_model.load(str(run.exports / "savedmodel" / "1"), tags=["serve"])
-    files = sorted(photos.rglob("*.jpg"))[:5]
-    expected = with_temperature(Classifier.open(run.path).probabilities(pixels[:5]), TEMPERATURE)
+    files = sorted(jpegs.rglob("*.jpg"))[:5]
+    expected = with_temperature(Classifier.open(run.path).probabilities(jpeg_pixels[:5]), TEMPERATURE)
     contents = [{"b64": base64.b64encode(file.read_bytes()).decode()} for file in files]
     for request in (
-        {"instances": pixels[:5].tolist()},
-        {"instances": [{"pixels": one} for one in pixels[:5].tolist()]},
+        {"instances": jpeg_pixels[:5].tolist()},
+        {"instances": [{"pixels": one} for one in jpeg_pixels[:5].tolist()]},
         {"signature_name": "serving_bytes", "instances": contents},
         {"signature_name": "serving_bytes", "instances": [{"image_bytes": one} for one in contents]},
     ):
@@ -451,7 +330,7 @@ def test_the_command_fails_where_a_file_is_refused(exported, kcnn, monkeypatch, 
 
 
 @pytest.mark.parametrize("model", ["resnet20", "efficientnet_b0"])
-def test_other_architectures_on_the_backend_that_writes(model, photos, tmp_path, backend_name):
+def test_other_architectures_on_the_backend_that_writes(model, jpegs, tmp_path, backend_name):
     """In this process, which has only the backend it runs on; the slow suite has every cell with its certificate."""
     formats = [name for name in FORMATS.names() if backend_name == FORMATS.get(name).WRITTEN_ON]
     formats = formats[: 1 if model == "efficientnet_b0" else None]  # which takes its time
@@ -461,7 +340,7 @@ def test_other_architectures_on_the_backend_that_writes(model, photos, tmp_path,
     from kcnn.formats._folded import folded
     from kcnn.formats.metadata import Metadata
 
-    run = made_run(tmp_path, model, photos)
+    run = made_run(tmp_path, model, jpegs)
     trained = Classifier.open(run.path)
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), "uint8")
     expected = trained.probabilities(images)
@@ -477,8 +356,8 @@ def test_other_architectures_on_the_backend_that_writes(model, photos, tmp_path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["resnet20", "efficientnet_b0"])
-def test_every_cell_is_certified(model, photos, tmp_path):
-    run = made_run(tmp_path, model, photos)
+def test_every_cell_is_certified(model, jpegs, tmp_path):
+    run = made_run(tmp_path, model, jpegs)
     for certificate in export(run, FORMATS.names()):
         assert certificate.holds, (certificate.format, certificate.complaints)
 
@@ -501,7 +380,7 @@ def test_what_is_not_installed_is_told_with_its_command(smoke_run, monkeypatch):
         export(smoke_run, ["onnx"])
 
 
-def test_data_that_is_gone_is_asked_for(exported, photos, tmp_path):
+def test_data_that_is_gone_is_asked_for(exported, jpegs, tmp_path):
     from kcnn import recipe as recipes
     from kcnn.workflows._certified_images import certified_images
 
@@ -509,58 +388,6 @@ def test_data_that_is_gone_is_asked_for(exported, photos, tmp_path):
     names = ["blue", "green", "grey", "red"]
     with pytest.raises(DataNotFoundError, match="say so with --data PATH"):
         certified_images(recipe, names, most=5)
-    assert certified_images(recipe, names, path=photos, most=5).split == "validation"
+    assert certified_images(recipe, names, path=jpegs, most=5).split == "validation"
     without = recipes.load(exported[0].recipe, ["data.validation=0", "callbacks.best=false"])
     assert certified_images(without, names, most=5).split == "test"
-
-
-def test_a_file_of_someone_else_is_told_in_one_line(tmp_path, kcnn, photos):
-    from onnx import TensorProto, helper, save
-
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])],
-        "g",
-        [value],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
-    )
-    path = tmp_path / "other.onnx"
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
-    code, _, err = kcnn("predict", path, photos)
-    assert code == 2
-    assert "does not say which labels" in err
-    for name, content in (("x.onnx", b"no"), ("x.tflite", b"no"), ("x.xml", b"no"), ("x.pt2", b"no")):
-        (tmp_path / name).write_bytes(content)
-        code, _, err = kcnn("predict", tmp_path / name, photos)
-        assert code in (1, 2)
-        assert len(err.strip().splitlines()) == 1, err
-
-
-def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeypatch, tmp_path):
-    from kcnn.workflows import bench_exports
-
-    monkeypatch.setattr(bench_exports, "SECONDS", 0.01)
-    run, certificates = copy_of(exported[0], tmp_path), exported[1]
-    for name in ("openvino", "savedmodel", "torch"):
-        shutil.rmtree(run.exports / name)
-    code, out, _ = kcnn("bench", run.path, "--exports", "--rounds", 1, "--json")
-    assert code == 0
-    rows = json.loads(out)["rows"]
-    assert [row["name"] for row in rows[1:]] == ["litert", "onnx"]
-    expected = [certificates[row["name"]].accuracy["exported"][0] for row in rows[1:]]
-    assert [row["accuracy"] for row in rows[1:]] == expected
-    for row in rows:
-        assert [speed["batch"] for speed in row["speeds"]] == [1, 7, 64]
-        assert all(speed["p99_ms"] >= speed["p50_ms"] > 0 for speed in row["speeds"])
-    with (run.exports / "litert" / "model.tflite").open("ab") as file:
-        file.write(b"x")
-    code, out, err = kcnn("bench", run.path, "--exports", "--rounds", 1)
-    assert (code, out) == (2, "")
-    assert "model.tflite was changed" in err.splitlines()[-1]
-
-
-def test_bench_without_exports_says_how_to_make_one(smoke_run, tmp_path):
-    from kcnn.workflows.bench_exports import bench_exports
-
-    with pytest.raises(RunError, match="kcnn export"):
-        bench_exports(Run(shutil.copytree(smoke_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))))
