@@ -54,23 +54,9 @@ def airbench96(
     widths: tuple[int, ...] = (128, 512, 512),
     name="airbench96",
 ):
-    """The network of airbench96: airbench94 twice as wide, with a third convolution in each block; 12.7 M parameters.
+    """airbench94 twice as wide, with a third convolution and a shortcut in each block: 12.7 M parameters.
 
-    The second and the third have a shortcut around them. Otherwise it is built and started as airbench94 is, and
-    made for longer trainings. Source: the author's airbench96.py as of June 2024.
-
-    Args:
-        input_shape: `(height, width, channels)`; height and width above `2**len(widths)`.
-        num_classes: At least 2.
-        mean, std: One number a channel for pixels from 0 to 1, or `None`.
-        widths: Filters of each block.
-        name: Name of the model.
-
-    Returns:
-        A functional model from float32 pixels 0..255 to float32 logits of shape `(batch, num_classes)`.
-
-    Raises:
-        ValueError: On an option out of its range, or an image too small for the blocks.
+    The shortcut goes around the last two. For longer trainings. Source: the author's airbench96.py of June 2024. Arguments and errors are airbench94's.
     """
     return _airbench(
         input_shape, num_classes, mean=mean, std=std, widths=widths, residual=True, momentum=NORM_MOMENTUM, name=name

@@ -1,4 +1,4 @@
-"""What sets airbench94 apart: a whitening that is learned from images and frozen, and kernels that pass on."""
+"""What sets airbench's networks apart: a whitening that is learned from images and frozen, and kernels that pass on."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from kcnn import assemble, recipe
 from kcnn.data.dataset import Dataset, Split
 from kcnn.initial import initialize
 from kcnn.models import _starts
-from kcnn.models.airbench import WHITENING_EPSILON, airbench94
+from kcnn.models.airbench import WHITENING_EPSILON, airbench94, airbench96
 
 MEAN, STD = (0.3, 0.5, 0.6), (0.2, 0.25, 0.3)
 TINY = {"widths": (8, 16, 16)}
@@ -70,6 +70,18 @@ def test_kernels_pass_on_what_they_can_and_are_drawn_beyond(smooth):
     narrowing = kernel(model, "block1_conv1")  # from 24 channels to 8
     np.testing.assert_array_equal(narrowing[1, 1], np.eye(24, 8))
     assert narrowing.sum() == 8
+
+
+@pytest.mark.parametrize(("build", "convolutions", "momentum"), [(airbench94, 2, 0.6), (airbench96, 3, 0.9)])
+def test_each_convolution_has_a_norm_without_a_scale(build, convolutions, momentum):
+    """PyTorch counts momentum from the other side: 0.4 in airbench94.py, and its default of 0.1 in airbench96.py."""
+    norms = [
+        layer for layer in build((32, 32, 3), 10, **TINY).layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert [layer.name for layer in norms] == [
+        f"block{block}_norm{index}" for block in (1, 2, 3) for index in range(1, convolutions + 1)
+    ]
+    assert {(layer.momentum, layer.scale, layer.center) for layer in norms} == {(momentum, False, True)}
 
 
 def test_training_leaves_the_whitening_alone(smooth):

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from families import each_model, outline
+from families import outline
 
 from kcnn.registry import MODELS
 
@@ -20,7 +20,7 @@ def trainable(model):
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
-@each_model
+@pytest.mark.parametrize("name", MODELS.names())
 def test_counts_are_golden(name):
     network = outline(name)
     counted = {"trainable": trainable(network), "total": network.count_params()}
