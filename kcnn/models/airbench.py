@@ -56,7 +56,8 @@ def airbench96(
 ):
     """airbench94 twice as wide, with a third convolution and a shortcut in each block: 12.7 M parameters.
 
-    The shortcut goes around the last two. For longer trainings. Source: the author's airbench96.py of June 2024. Arguments and errors are airbench94's.
+    The shortcut goes around the last two. For longer trainings. Source: the author's airbench96.py of June 2024.
+    Arguments and errors are airbench94's.
     """
     return _airbench(
         input_shape, num_classes, mean=mean, std=std, widths=widths, residual=True, momentum=NORM_MOMENTUM, name=name
