@@ -6,6 +6,15 @@ BACKENDS ?= jax tensorflow torch
 # The backend that the demo installs; the smallest to download.
 DEMO_BACKEND ?= jax
 
+# The tests of an expression of pytest's; what is `once` (tests/conftest.py) on the first backend alone.
+define on_each_backend
+	also=; for backend in $(BACKENDS); do \
+		echo "== $$backend"; \
+		KERAS_BACKEND=$$backend $(BIN)/pytest -m "$(1)$$also" || exit 1; \
+		also=" and not once"; \
+	done
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench results lint format clean
 
@@ -27,17 +36,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.demo-$(DEMO_BACKEND) ## Install kcnn with one backend, train on digits, evaluate, predict.
 	BIN=$(BIN) BACKEND=$(DEMO_BACKEND) sh docs/demo.sh
 
-test: $(VENV)/.dev lint ## Install everything and run the tests once per backend.
-	@for backend in $(BACKENDS); do \
-		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/pytest || exit 1; \
-	done
+test: $(VENV)/.dev lint ## Install everything and run the tests on each backend.
+	@$(call on_each_backend,not slow)
 
 test-all: $(VENV)/.dev lint ## As test, with the slow tests.
-	@for backend in $(BACKENDS); do \
-		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/pytest -m '' || exit 1; \
-	done
+	@$(call on_each_backend,(slow or not slow))
 
 bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes benchmarks/results.
 	$(BIN)/python benchmarks/steps.py

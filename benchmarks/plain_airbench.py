@@ -102,7 +102,7 @@ class Training:
         self.precision = precision
         self.mean, self.std = (255 * torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
         self.model = Network().to(memory_format=torch.channels_last)
-        self.model.learn_whitening(self.normalised(images[:5000]))
+        self.model.learn_whitening(self.normalised(images[torch.randperm(len(images))[:5000]]))
         biases = [value for name, value in self.model.named_parameters() if is_norm_bias(self.model, name)]
         known = {id(bias) for bias in biases}
         others = [value for value in self.model.parameters() if value.requires_grad and id(value) not in known]
@@ -155,7 +155,7 @@ class Training:
 
     @torch.no_grad()
     def accuracies(self, images, labels):
-        """Return the accuracy of one look at each image, and that of six: mirrored, and shifted by a pixel."""
+        """Return the accuracy of one view of each image, and that of six: mirrored, and shifted by a pixel."""
         self.model.eval()
         right = np.zeros(2)
         for pixels, wanted in zip(images.split(1000), labels.split(1000), strict=True):
@@ -202,7 +202,7 @@ def main():
         training.look_ahead(1.0)
     seconds = time.perf_counter() - start
     one, six = training.accuracies(*held_out)
-    print(f"{options.on}: {one:.2%} of {len(held_out[1])}, {six:.2%} with six looks; trained in {seconds:.1f} s")
+    print(f"{options.on}: {one:.2%} of {len(held_out[1])}, {six:.2%} of six views; trained in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The one place where a recipe meets Keras: the three graphs, their compilation, the batches and the callbacks."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
@@ -59,6 +59,7 @@ class Training:
         stages: Of the training, one behind the other.
         recipe: What it was made from.
         loaded: What of the weights that it starts from was loaded, or None.
+        constants: Weights of `network` that are trained in no stage.
         stage: The one that `model` is compiled for.
     """
 
@@ -71,6 +72,10 @@ class Training:
     recipe: Recipe
     loaded: Loaded | None = None
     stage: Stage | None = None
+    constants: tuple = field(init=False)
+
+    def __post_init__(self):
+        self.constants = tuple(weight for weight in self.network.weights if not weight.trainable)
 
     def stage_of(self, epoch):
         """Return the stage that an epoch, counted from 0, belongs to; the last one for what is beyond the end."""
@@ -82,6 +87,8 @@ class Training:
             return False
         for layer in {layer for each in self.stages for layer in each.frozen}:
             layer.trainable = layer not in stage.frozen
+        for weight in self.constants:  # what a builder froze, Keras thaws with the layer
+            weight.trainable = False
         recipe, begin = self.recipe, stage.first * self.batches.steps_per_epoch
         optimizer = _optimizer(recipe, self.rates[begin:])
         if recipe.finetune and recipe.finetune.layer_decay < 1:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,51 @@ os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
 CHOICE = backend.select()
 
+# Folders and files whose tests say the same on each backend: `make test` runs them on its first alone.
+ONCE = (
+    "cli/test_describe.py",
+    "data",
+    "docs",
+    "formats/test_exported.py",
+    "metrics",
+    "models/test_facts.py",
+    "models/test_parameter_counts.py",
+    "serving/test_answerer.py",
+    "serving/test_app.py",
+    "serving/test_batcher.py",
+    "serving/test_page.py",
+    "serving/test_refusals.py",
+    "serving/test_region.py",
+    "test_architecture.py",
+    "test_recipe.py",
+    "test_registry.py",
+    "workflows/test_bench_exports.py",
+    "workflows/test_card.py",
+    "workflows/test_certificate.py",
+    "workflows/test_compare.py",
+    "workflows/test_curves.py",
+    "workflows/test_predict_to_file.py",
+    "workflows/test_quantised_export.py",
+    "workflows/test_report.py",
+    "workflows/test_serve.py",
+)
+
 # A window that needs no screen, and that asks nobody for anything.
 BROWSER = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-quic"),
     *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
 )
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what is in `ONCE`."""
+    here = Path(__file__).parent
+    places = [here / name for name in ONCE]
+    assert all(place.exists() for place in places), "ONCE names what is not there"
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in places):
+            item.add_marker("once")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from families import outline
 from resumable import loaded
 
 from kcnn import assemble, data
+from kcnn import recipe as recipes
 from kcnn.errors import RecipeError
 from kcnn.finetune import frozen, parts, rate_factors
 
@@ -116,6 +117,17 @@ def test_frozen_layers_keep_every_bit_until_they_are_unfrozen(dataset):
     second = moved(training, range(2, 4))
     biases = ("block1_conv1/bias", "block1_conv2/bias", "block2_conv1/bias")  # without effect in front of a norm
     assert [path for path, change in second.items() if not np.any(change)] == list(biases)
+
+
+def test_what_a_network_never_trains_stays_so_when_its_layer_is_unfrozen(dataset):
+    settings = ("model={name='airbench94', widths=[8, 8], weights='somewhere'}", "data.image_size=16")
+    settings = (*settings, "finetune.freeze=features", "finetune.unfreeze_epoch=1")
+    recipe = recipes.load("smoke", (*SMALL[:-1], *settings))
+    training = assemble.assemble(recipe, data.load(recipe.data, 0), Given())
+    training.enter(training.stage_of(1))
+    change = moved(training, [training.batches.steps_per_epoch])
+    assert np.any(change["stem_conv/bias"])
+    assert not np.any(change["stem_conv/kernel"])
 
 
 def test_a_frozen_norm_is_that_of_inference(dataset):
