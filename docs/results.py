@@ -27,8 +27,8 @@ Written by `python docs/results.py` from each run's `metrics.json`, `environment
 a test compares. Accuracies are of test images that training never saw. In brackets is a 95 % interval: of one seed
 Wilson's, which says how far other test images may fall; of several Student's, of the mean, which says how far other
 seeds may fall, behind the standard deviation between seeds. "Of six views" is the accuracy with `--tta flip_shift`.
-Minutes are of training and validation, and images a second the median of the epochs while training, on the machine that
-stands below.
+Minutes are of training and validation, of one seed, and images a second the median of the epochs while training, on the
+machine that stands below; of several seeds both are means.
 """
 
 
@@ -45,7 +45,7 @@ class Line:
         seeds: How many.
         minutes, speed: Of a seed; images a second.
         parameters: Of the model.
-        data: (name, fingerprint, training, validation and test images).
+        data: Of each seed (name, fingerprint, training, validation and test images).
         environment: The run's environment.json.
     """
 
@@ -74,10 +74,9 @@ def line(folder):
     runs = [seeds.run(seed) for seed in read_plan(seeds)[1]] if seeds.plan.is_file() else [Run(folder)]
     metrics = [run.read_json(run.metrics) for run in runs]
     environment = runs[0].read_json(runs[0].environment)
-    given, data = recipes.load(runs[0].recipe).data, environment["data"]
     return Line(
         place=folder.relative_to(ROOT).as_posix(),
-        recipe=recipe_of(environment["command"], folder.name),
+        recipe=recipe_of(environment["command"], folder.name) + _seed_of(runs, environment["command"]),
         backend=environment["backend"],
         accuracy=_accuracy(seeds, metrics[0]),
         six_views=_accuracy(seeds, metrics[0], "tta_flip_shift_"),
@@ -85,15 +84,21 @@ def line(folder):
         minutes=mean(each["seconds"] for each in metrics) / 60,
         speed=mean(each["images_per_second"] for each in metrics),
         parameters=metrics[0]["parameters"],
-        data=(
-            Path(given.path).name if given.path else given.name,
-            data["fingerprint"],
-            data["train"],
-            data["validation"],
-            metrics[0]["count"],
-        ),
+        data=tuple(map(_copy_of_data, runs)),
         environment=environment,
     )
+
+
+def _copy_of_data(run):
+    given, data = recipes.load(run.recipe).data, run.read_json(run.environment)["data"]
+    name = Path(given.path).name if given.path else given.name
+    return name, data["fingerprint"], data["train"], data["validation"], run.read_json(run.metrics)["count"]
+
+
+def _seed_of(runs, command):
+    """Return which of the seeds that a command trained a single run is, in words, or nothing."""
+    alone = len(runs) == 1 and "--seeds" in shlex.split(command or "")
+    return f", seed={recipes.load(runs[0].recipe).seed}" if alone else ""
 
 
 def recipe_of(command, otherwise):
@@ -130,7 +135,7 @@ def _table(lines):
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for number, each in enumerate(lines, 1):
         numbers = f"{each.seeds} | {each.minutes:,.2f} | {each.speed:,.0f} | {each.parameters:,}"
-        copy = f"{as_code(each.data[0])} {each.data[1][:8]}"
+        copy = f"{as_code(each.data[0][0])} {', '.join(fingerprint[:8] for _, fingerprint, *_ in each.data)}"
         accuracies = f"{each.accuracy} | {each.six_views}"
         yield f"| {number} | {as_code(each.recipe)} | {each.backend} | {accuracies} | {numbers} | {copy} |"
     yield ""
@@ -138,9 +143,10 @@ def _table(lines):
 
 def _data(lines):
     yield "## The copies of the data\n"
+    yield "Each seed holds back other images for validation.\n"
     yield "| data | fingerprint of training and validation images | training | validation | test |"
     yield "|---|---|---|---|---|"
-    for name, fingerprint, *counts in sorted({each.data for each in lines}):
+    for name, fingerprint, *counts in sorted({copy for each in lines for copy in each.data}):
         yield f"| {as_code(name)} | {fingerprint} | {' | '.join(f'{count:,}' for count in counts)} |"
     yield ""
 

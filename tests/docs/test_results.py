@@ -38,7 +38,7 @@ def test_the_recipe_is_that_of_the_command(command, recipe):
 
 @pytest.fixture
 def lines(measured, tmp_path, monkeypatch):
-    """A run, and one of two seeds of another recipe, whose numbers alone are kept."""
+    """A run, one of two seeds of another recipe, and one of these seeds by itself; the numbers alone are kept."""
     for module in (ship, results):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     source = measured[0]
@@ -46,15 +46,21 @@ def lines(measured, tmp_path, monkeypatch):
     seeds = tmp_path / "seeds"
     for seed, seconds in enumerate((60, 180)):
         run = Run(shutil.copytree(source.path, seeds / f"seed{seed}"))
-        run.update_metrics({"seconds": seconds, "tta_flip_shift_accuracy": 0.9 + seed / 10})
+        views = {"": 0.9 + seed / 10, "_low": 0.8, "_high": 1.0}
+        run.update_metrics(
+            {"seconds": seconds} | {f"tta_flip_shift_accuracy{end}": each for end, each in views.items()}
+        )
         environment = run.known_environment() | {"command": "kcnn fit a|b --seeds 2", "backend": "torch"}
+        if seed:  # which holds back other images
+            environment["data"] = environment["data"] | {"fingerprint": "other", "train": 7}
         run.write_json(run.environment, environment)
     spread = {"mean": 0.9, "std": 0.01, "low": 0.8, "high": 1.0, "values": [0.89, 0.91]}
     spreads = {"accuracy": spread, "tta_flip_shift_accuracy": spread | {"mean": 0.95}}
     plan = {"seeds": [0, 1], "recipe": source.recipe.read_text(), "metrics": spreads}
     (seeds / "seeds.json").write_text(json.dumps(plan))
     ship.ship(seeds, tmp_path / "docs" / "runs" / "two")
-    return [results.line(tmp_path / "docs" / "runs" / name) for name in ("two", "one")]
+    ship.ship(seeds / "seed0", tmp_path / "docs" / "runs" / "alone")
+    return [results.line(tmp_path / "docs" / "runs" / name) for name in ("two", "one", "alone")]
 
 
 def test_a_line_holds_the_numbers_of_the_run(lines, measured):
@@ -71,5 +77,11 @@ def test_several_seeds_are_one_line(lines):
     accuracy, six_views = (f"{mean} ± 1.00% (80.00% to 100.00%)" for mean in ("90.00%", "95.00%"))
     assert f"| 1 | `a\\|b` | torch | {accuracy} | {six_views} | 2 | 2.00 |" in text
     assert "1. `kcnn fit a\\|b --seeds 2`" in text
-    assert "2. `kcnn fit smoke`" in text
-    assert text.count("\n| `digits` |") == 1  # one copy of the data, of both
+    assert "3. `kcnn fit smoke`" in text
+    assert text.count("\n| `digits` |") == 2  # one for all but the second seed
+    assert "\n| `digits` | other | 7 |" in text
+    assert "`digits` {}, other |".format(lines[0].data[0][1][:8]) in text
+
+
+def test_one_of_several_seeds_says_which(lines):
+    assert "| 2 | `a\\|b, seed=0` |" in results.page(lines)
