@@ -109,7 +109,8 @@ def recipe_of(command, otherwise):
     given = fit.make_context("fit", words[2:], resilient_parsing=True).params
     path = Path(given["recipe"] or ("folder" if given["data"] else "digits"))
     name = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
-    changed = [setting for setting in given["settings"] or () if not setting.startswith("run.")]
+    settings = [(setting.partition("=")[0], setting) for setting in given["settings"] or ()]
+    changed = [setting for key, setting in settings if key not in recipes.WITHOUT_EFFECT]
     changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
     return ", ".join([name or otherwise, *changed])
 

@@ -23,6 +23,16 @@ from kcnn.registry import (
 )
 from kcnn.schema import Component, ModelComponent, Recipe, model_type, recipe_type
 
+# Where data and weights lie, how much is held in memory, how often a checkpoint is saved, and what the card says.
+WITHOUT_EFFECT = (
+    "data.about",
+    "data.memory_limit",
+    "data.path",
+    "model.weights",
+    "run.checkpoint_seconds",
+    "run.licence",
+)
+
 REGISTRIES = {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
 
@@ -286,11 +296,10 @@ def to_toml(recipe: Recipe) -> str:
 def differences(old: str, new: str) -> list[str]:
     """Return a line for each value in which two recipes, given as TOML, would train differently.
 
-    Where data and weights lie, how much is held in memory, how often a checkpoint is saved, and the licence do not
-    count.
+    What is `WITHOUT_EFFECT` does not count.
     """
     before, after = (_flat(tomllib.loads(text)) for text in (old, new))
-    for key in ("data.path", "model.weights", "data.memory_limit", "run.checkpoint_seconds", "run.licence"):
+    for key in WITHOUT_EFFECT:
         before.pop(key, None)
         after.pop(key, None)
     keys = [*before, *(key for key in after if key not in before)]

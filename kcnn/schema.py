@@ -74,6 +74,7 @@ class DataConfig(Table):
 
     name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
     path: str | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
+    about: str | None = Field(None, min_length=1, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
     test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
     limit: int | None = Field(None, ge=1, description="Take so many training images, stratified.")

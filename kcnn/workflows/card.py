@@ -9,7 +9,7 @@ from kcnn import recipe as recipes
 from kcnn.digest import sha256
 from kcnn.facts import find
 from kcnn.metrics.intervals import wilson
-from kcnn.registry import DATASETS, MODELS
+from kcnn.registry import DATASETS, MODELS, VIEWS
 from kcnn.run import write_text
 from kcnn.workflows._page import number, share
 from kcnn.workflows.report import environment_rows, numbers
@@ -51,7 +51,7 @@ def write_card(run):
             data=data,
             resized=RESIZES[recipe.data.resize],
             test_fingerprint=found["data_fingerprint"],
-            numbers=numbers(found["metrics"]),
+            numbers=[*numbers(found["metrics"]), *_views(run.read_json(run.metrics))],
             classes=_extremes(found["classes"]),
             class_count=len(found["classes"]),
             few=_listed([row["class"] for row in found["classes"] if 0 < row["support"] < FEW]),
@@ -69,6 +69,15 @@ def write_card(run):
         ),
     )
     return run.card
+
+
+def _views(metrics):
+    """Yield what `numbers` returns about each test-time augmentation that was measured."""
+    for name in VIEWS.names():
+        keys = [f"tta_{name}_accuracy{end}" for end in ("", "_low", "_high")]
+        if all(key in metrics for key in keys):
+            value, low, high = (share(metrics[key]) for key in keys)
+            yield "Accuracy of several views", value, f"{low} to {high}", f"the mean answer to them, `--tta {name}`"
 
 
 def _template():

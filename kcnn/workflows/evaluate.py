@@ -163,12 +163,13 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     )
     result.files.update(write_tables(run, result, probabilities, images, predictions))
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
-    if result.what == "test":
+    own = split == "test" and not data_path
+    if own and (not tta or run.evaluation.is_file()):  # of which the card is made
         result.files["card"] = run.card
     run.write_json(result.files["evaluation"], result.as_json())
-    if split == "test" and not data_path:
+    if own:
         run.update_metrics({**with_prefix(metrics, tta), "macs": count_macs(classifier.model)})
-    if result.what == "test":
+    if "card" in result.files:
         write_card(run)
     return result
 

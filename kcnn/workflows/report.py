@@ -207,8 +207,14 @@ def environment_rows(found):
         "commit of kcnn": found.get("git_commit"),
         "fingerprint of the data": data.get("fingerprint"),
         "started": found.get("started"),
+        "resumed": "; ".join(map(_resumption, found.get("resumed") or [])),
     }
     return [(name, str(value)) for name, value in named.items() if value]
+
+
+def _resumption(found):
+    commit = f"commit {found['git_commit']}, " if found.get("git_commit") else ""
+    return f"after step {found['step']:,} on {found['backend']}, {commit}{found['started']}"
 
 
 def _commands(run, environment, evaluation):

@@ -80,7 +80,7 @@ def test_several_seeds_are_one_line(lines):
     assert "3. `kcnn fit smoke`" in text
     assert text.count("\n| `digits` |") == 2  # one for all but the second seed
     assert "\n| `digits` | other | 7 |" in text
-    assert "`digits` {}, other |".format(lines[0].data[0][1][:8]) in text
+    assert f"`digits` {lines[0].data[0][1][:8]}, other |" in text
 
 
 def test_one_of_several_seeds_says_which(lines):

@@ -111,6 +111,16 @@ def test_names_have_no_meaning(run):
     assert "\u202e" not in text
 
 
+def test_it_says_what_the_images_are_and_how_the_training_went_on(run):
+    recipe = run.recipe.read_text()
+    run.recipe.write_text(recipe.replace("[data]\n", '[data]\nabout = "Digits that 43 people wrote"\n'))
+    resumed = {"step": 1974, "backend": "jax", "git_commit": "c0ffee", "started": "2026-11-26T18:20:25+0000"}
+    text = edited(run, run.environment, resumed=[resumed, resumed | {"step": 2000, "git_commit": None}])
+    assert "| what they are | `Digits that 43 people wrote` |" in text
+    first, second = (f"after step {step} on jax" for step in ("1,974", "2,000"))
+    assert f"| resumed | `{first}, commit c0ffee, {resumed['started']}; {second}, {resumed['started']}` |" in text
+
+
 @pytest.mark.parametrize("text", ["a", "", "`", "``a`", " a ", "a|b", "\\|", "\n"])
 def test_code_shows_the_text_itself(text):
     (cell,) = [token for token in tokens(f"| a |\n|---|\n| {as_code(text)} |\n") if token.type == "code_inline"]
