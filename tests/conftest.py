@@ -18,7 +18,7 @@ os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
 CHOICE = backend.select()
 
-# Folders and files whose tests say the same on each backend: `make test` runs them on its first alone.
+# Folders and files whose tests say the same on each backend, so that they are marked `once`.
 ONCE = (
     "cli/test_describe.py",
     "data",
