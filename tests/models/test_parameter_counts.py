@@ -29,7 +29,7 @@ def test_counts_are_golden(name):
         golden |= {name: counted}
         ordered = {each: golden[each] for each in MODELS.names() if each in golden}
         GOLDEN.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    assert counted == golden[name]
+    assert counted == golden.get(name), "KCNN_REWRITE_GOLDEN=1 writes what was counted"
 
 
 def test_each_model_is_counted():
