@@ -117,6 +117,11 @@ class Run:
             run = cls(candidate)
             if run.model.is_file():
                 raise RunError(f"{candidate} is finished already; there is nothing to resume.")
+            if run.metrics.is_file() and not run.checkpoints.is_dir():
+                raise RunError(
+                    f"{candidate} has the numbers of a finished run, but neither its model nor a checkpoint; there is "
+                    f"nothing to resume. `kcnn fit {run.recipe}` trains it again."
+                )
             if run.recipe.is_file():
                 return run
         raise RunError(

@@ -236,6 +236,18 @@ def test_other_data_is_refused(tmp_path):
     resume(run, recipe=recipe.load(run.recipe, data=str(moved)))  # elsewhere, but the same images
 
 
+def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn):
+    """As in docs/runs: what was measured would be written over by another training."""
+    run = Run(tmp_path / "numbers")
+    run.path.mkdir()
+    for file in (smoke_run.recipe, smoke_run.history, smoke_run.metrics, smoke_run.environment):
+        shutil.copy(file, run.path)
+    code, _, err = kcnn("fit", "--resume", run.path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "neither its model nor a checkpoint" in err
+    assert run.history.read_bytes() == smoke_run.history.read_bytes()
+
+
 def test_another_backend_is_refused_and_can_be_forced(half, child, other_backends, backend_name):
     if not other_backends:
         pytest.skip("one backend alone is installed")
