@@ -105,6 +105,7 @@ class Run:
             run = cls(candidate)
             if run.model.is_file():
                 return run
+            run._check_not_numbers_alone()
             if run.recipe.is_file():
                 raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
             _check_no_seeds(candidate)
@@ -117,11 +118,7 @@ class Run:
             run = cls(candidate)
             if run.model.is_file():
                 raise RunError(f"{candidate} is finished already; there is nothing to resume.")
-            if run.metrics.is_file() and not run.checkpoints.is_dir():
-                raise RunError(
-                    f"{candidate} has the numbers of a finished run, but neither its model nor a checkpoint; there is "
-                    f"nothing to resume. `kcnn fit {run.recipe}` trains it again."
-                )
+            run._check_not_numbers_alone()
             if run.recipe.is_file():
                 return run
         raise RunError(
@@ -137,6 +134,13 @@ class Run:
                 return cls(candidate)
             _check_no_seeds(candidate)
         raise RunError(f"{path} has no epoch behind it: expected a folder with history.csv, as `kcnn fit` makes.")
+
+    def _check_not_numbers_alone(self) -> None:
+        if self.metrics.is_file() and not self.model.is_file() and not self.checkpoints.is_dir():
+            raise RunError(
+                f"{self.path} has the numbers of a finished run, but neither its model nor a checkpoint. "
+                f"`kcnn fit {self.recipe}` trains it again."
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -242,9 +242,10 @@ def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn):
     run.path.mkdir()
     for file in (smoke_run.recipe, smoke_run.history, smoke_run.metrics, smoke_run.environment):
         shutil.copy(file, run.path)
-    code, _, err = kcnn("fit", "--resume", run.path)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "neither its model nor a checkpoint" in err
+    for arguments in (("fit", "--resume"), ("evaluate",)):
+        code, _, err = kcnn(*arguments, run.path)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "neither its model nor a checkpoint" in err
     assert run.history.read_bytes() == smoke_run.history.read_bytes()
 
 
