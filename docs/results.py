@@ -109,8 +109,7 @@ def recipe_of(command, otherwise):
     given = fit.make_context("fit", words[2:], resilient_parsing=True).params
     path = Path(given["recipe"] or ("folder" if given["data"] else "digits"))
     name = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
-    settings = [(setting.partition("=")[0], setting) for setting in given["settings"] or ()]
-    changed = [setting for key, setting in settings if key not in recipes.WITHOUT_EFFECT]
+    changed = [setting for setting in given["settings"] or () if not setting.startswith(("run.", "data.about="))]
     changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
     return ", ".join([name or otherwise, *changed])
 

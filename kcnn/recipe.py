@@ -23,8 +23,8 @@ from kcnn.registry import (
 )
 from kcnn.schema import Component, ModelComponent, Recipe, model_type, recipe_type
 
-# Where data and weights lie, how much is held in memory, how often a checkpoint is saved, and what the card says.
-WITHOUT_EFFECT = (
+# In which a resumed recipe may differ: where data and weights lie, memory, how often to save, what the card says.
+NOT_COMPARED = (
     "data.about",
     "data.memory_limit",
     "data.path",
@@ -296,10 +296,10 @@ def to_toml(recipe: Recipe) -> str:
 def differences(old: str, new: str) -> list[str]:
     """Return a line for each value in which two recipes, given as TOML, would train differently.
 
-    What is `WITHOUT_EFFECT` does not count.
+    What is `NOT_COMPARED` does not count.
     """
     before, after = (_flat(tomllib.loads(text)) for text in (old, new))
-    for key in WITHOUT_EFFECT:
+    for key in NOT_COMPARED:
         before.pop(key, None)
         after.pop(key, None)
     keys = [*before, *(key for key in after if key not in before)]

@@ -28,8 +28,8 @@ RESIZES = {
 def write_card(run):
     """Write MODEL_CARD.md of a run from the other files in its folder, and return its path.
 
-    It needs what `kcnn evaluate` found about the run's own test images, and names no folder, so that it stays true
-    where the run is moved.
+    It needs what `kcnn evaluate` found about the run's own test images, and says nowhere where the run lies, so that it
+    stays true where the run is moved.
     """
     recipe = recipes.load(run.recipe)
     found = run.read_json(run.evaluation)
