@@ -64,11 +64,16 @@ def write_card(run):
             corruptions=found["corruptions"] or {},
             environment=environment_rows({**environment, "data": None}),  # which have a section of their own
             backend=environment.get("backend"),
+            one_way=len({_way(each) for each in (environment, *(environment.get("resumed") or []))}) == 1,
             weights=environment.get("weights"),
             command=environment.get("command"),
         ),
     )
     return run.card
+
+
+def _way(environment):
+    return environment.get("backend"), environment.get("git_commit")
 
 
 def _views(metrics):

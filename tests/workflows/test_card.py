@@ -116,6 +116,8 @@ def test_it_says_what_the_images_are_and_how_the_training_went_on(run):
     run.recipe.write_text(recipe.replace("[data]\n", '[data]\nabout = "Digits that 43 people wrote"\n'))
     resumed = {"step": 1974, "backend": "jax", "git_commit": "c0ffee", "started": "2026-11-26T18:20:25+0000"}
     text = edited(run, run.environment, resumed=[resumed, resumed | {"step": 2000, "git_commit": None}])
+    assert "the first may give other bits" in text
+    assert "The first gives the same bits" in edited(run, run.environment, resumed=[])
     assert "| what they are | `Digits that 43 people wrote` |" in text
     first, second = (f"after step {step} on jax" for step in ("1,974", "2,000"))
     assert f"| resumed | `{first}, commit c0ffee, {resumed['started']}; {second}, {resumed['started']}` |" in text
