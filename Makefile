@@ -1,22 +1,18 @@
 # `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BACKENDS ?= jax tensorflow torch
+# The first, which runs what is `once`, compiles nothing.
+BACKENDS ?= torch tensorflow jax
+# Which tests, as an expression of pytest's markers.
+TESTS ?= not slow
 # The backend that the demo installs; the smallest to download.
 DEMO_BACKEND ?= jax
 
-# The tests of an expression of pytest's; what is `once` (tests/conftest.py) on the first backend alone.
-define on_each_backend
-	also=; for backend in $(BACKENDS); do \
-		echo "== $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/pytest -m "$(1)$$also" || exit 1; \
-		also=" and not once"; \
-	done
-endef
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench results lint format clean
+.PHONY: help demo test test-all suites bench results lint format clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -36,11 +32,20 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.demo-$(DEMO_BACKEND) ## Install kcnn with one backend, train on digits, evaluate, predict.
 	BIN=$(BIN) BACKEND=$(DEMO_BACKEND) sh docs/demo.sh
 
-test: $(VENV)/.dev lint ## Install everything and run the tests on each backend.
-	@$(call on_each_backend,not slow)
+test: $(VENV)/.dev lint ## Install everything and run the tests on each backend, two backends at a time.
+	@$(MAKE) --no-print-directory --jobs=2 suites
 
+test-all: TESTS := slow or not slow
 test-all: $(VENV)/.dev lint ## As test, with the slow tests.
-	@$(call on_each_backend,(slow or not slow))
+	@$(MAKE) --no-print-directory --jobs=2 suites TESTS='$(TESTS)'
+
+suites: $(BACKENDS:%=suite-%)
+
+# One backend's tests; what is `once` (tests/conftest.py) on the first backend alone. PyTorch's threads would spin while
+# they wait, and take the other suite's time.
+suite-%:
+	@OMP_WAIT_POLICY=passive KERAS_BACKEND=$* $(BIN)/pytest --color=no -m "($(TESTS))$(if $(filter-out $(firstword $(BACKENDS)),$*), and not once)" \
+		| sed -u 's/^/$*: /'
 
 bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes benchmarks/results.
 	$(BIN)/python benchmarks/steps.py

@@ -8,20 +8,19 @@ import pytest
 from kcnn.initial import shapes_only
 from kcnn.registry import MODELS
 
-# The first of each family stands for it; what comes behind it differs in width and depth.
-FIRST = ("alexnet", "vgg11", "googlenet", "resnet50", "efficientnet_b0", "convnext_tiny")
-LARGE = ("alexnet", "vgg", "googlenet", "resnet50", "resnet101", "resnet152", "efficientnet", "convnext")
-SLOW = tuple(name for name in MODELS.names() if name.startswith(LARGE) and name not in FIRST)
+# One of each kind stands for it; what is slow differs from it in width and depth.
+SMALL = ("simple_cnn", "residual_cnn", "resnet20", "plain20", "resnet18", "wide_resnet16_8", "airbench94")
+# To draw, save and run 25 M weights takes seconds; tests/test_architectures.py does so.
+LARGE = ("alexnet", "vgg11", "googlenet", "resnet50", "efficientnet_b0", "convnext_tiny")
 
 
-def _each_model(slow):
-    names = [pytest.param(name, marks=pytest.mark.slow) if slow(name) else name for name in MODELS.names()]
+def _each_model(fast):
+    names = [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in MODELS.names()]
     return pytest.mark.parametrize("name", names)
 
 
-each_model = _each_model(lambda name: name in SLOW)
-# To draw, save and run 25 M weights takes seconds; tests/test_architectures.py does so with one of each family.
-each_model_with_weights = _each_model(lambda name: name.startswith(LARGE))
+each_model = _each_model(SMALL + LARGE)
+each_model_with_weights = _each_model(SMALL)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from families import FIRST, SLOW
+from families import LARGE, SMALL
 
 from kcnn import assemble, recipe
 from kcnn.data.dataset import Dataset, Split
@@ -23,13 +23,12 @@ def assembled(dataset, name, *settings):
     return loaded, assemble.assemble(loaded, dataset)
 
 
-# Compiling each takes seconds; of the smaller ones three are enough.
-ALSO_FAST = ("simple_cnn", "residual_cnn", "resnet20")
+# Compiling each takes seconds, and those that are deep half a minute; PyTorch compiles nothing.
+FAST = ("simple_cnn", "residual_cnn", "resnet20", "alexnet", "vgg11")
+if keras.backend.backend() == "torch":
+    FAST += LARGE
 # What is harder to train than the network as it is, and stands for it in the default suite.
 HARDER = {"alexnet": "form=two_towers", "vgg11": "batch_norm=true", "googlenet": "auxiliary=true"}
-# XLA compiles these for half a minute each.
-DEEP = ("googlenet", "resnet50", "efficientnet_b0", "convnext_tiny") if keras.backend.backend() == "jax" else ()
-
 # Without shortcuts gradients grow from layer to layer; after a step as large as 110 layers make it logits overflow.
 STEEP = {"plain110": ("optimizer.clip_norm=1.0",)}
 
@@ -43,7 +42,7 @@ def _freed():
 
 def trainings():
     for name in MODELS.names():
-        slow = () if name in FIRST + ALSO_FAST and name not in DEEP else pytest.mark.slow
+        slow = () if name in FAST else pytest.mark.slow
         if name in HARDER:
             yield pytest.param(name, (f"model.{HARDER[name]}",), id=f"{name}-{HARDER[name]}", marks=slow)
             slow = pytest.mark.slow
@@ -71,6 +70,7 @@ def test_a_step_is_trained_saved_reloaded_and_predicts(name, settings, dataset, 
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.once
 def test_auxiliary_heads_are_trained_and_change_no_other_initial_weight(dataset):
     _, plain = assembled(dataset, "googlenet")
     plain = {weight.path: np.array(keras.ops.convert_to_numpy(weight)) for weight in plain.network.weights}
@@ -87,6 +87,7 @@ def test_auxiliary_heads_are_trained_and_change_no_other_initial_weight(dataset)
 # --- Blocks that are skipped while training ---
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_tiny"])
 def test_blocks_are_skipped_at_the_same_positions_everywhere(name, dataset):
     from kcnn.layers.dropout import PositionalDropout
@@ -100,6 +101,7 @@ def test_blocks_are_skipped_at_the_same_positions_everywhere(name, dataset):
     assert not [layer for layer in training.model.layers if type(layer) is keras.layers.Dropout]
 
 
+@pytest.mark.once
 def test_the_default_suite_has_one_of_each_family():
     families = {MODELS.target(name)[0] for name in MODELS.names()}
-    assert {MODELS.target(name)[0] for name in MODELS.names() if name not in SLOW} == families
+    assert {MODELS.target(name)[0] for name in SMALL + LARGE} == families

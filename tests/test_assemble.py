@@ -157,6 +157,7 @@ def test_an_image_is_mirrored_in_every_second_epoch(digits):
     assert 0.4 < (shown[0] == images).all(axis=(1, 2, 3)).mean() < 0.6
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -170,6 +171,7 @@ def test_what_does_not_fit_is_a_mistake_of_the_recipe(digits, settings, message)
         assembled(digits, *settings)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", [name for name in recipe.names() if name not in ("digits", "smoke")])
 def test_every_other_recipe_binds_and_builds(name):
     loaded = recipe.load(name, data="x" if name.startswith(("folder", "finetune")) else None)

@@ -81,6 +81,7 @@ def test_only_the_chosen_framework_is_imported(backend_name, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.once
 @pytest.mark.skipif("tensorflow" not in backend.installed(), reason="TensorFlow is not installed")
 def test_tensorflow_says_nothing_of_what_it_compiles():
     code = (

@@ -37,6 +37,7 @@ def test_there_is_one():
     assert "digits" in [run.name for run in EMBEDDED]
 
 
+@pytest.mark.once
 @each_run
 def test_it_is_whole_and_small_and_names_no_folder_of_a_machine(run):
     kept = [run.path / name for name in (*ship.WORDS, *ship.WHOLE)]
@@ -47,6 +48,7 @@ def test_it_is_whole_and_small_and_names_no_folder_of_a_machine(run):
         assert ship.without_folders(text) == text, path
 
 
+@pytest.mark.once
 @each_run
 def test_its_card_is_what_its_files_say(run, tmp_path):
     if os.environ.get("KCNN_REWRITE_GOLDEN") == "1":
@@ -59,6 +61,7 @@ def test_its_card_is_what_its_files_say(run, tmp_path):
     assert "| licence | `" in run.card.read_text()
 
 
+@pytest.mark.once
 @each_run
 def test_git_keeps_it(run):
     names = [*ship.WORDS, *ship.WHOLE, "MODEL_CARD.md"]
@@ -153,6 +156,7 @@ def test_grad_cam_shows_what_the_answer_rests_on(run, asked):
     assert told.mean() < turned.mean()
 
 
+@pytest.mark.once
 @each_run
 def test_it_needs_no_kcnn(run, tmp_path, backend_name):
     classifier = Classifier.open(run.path)

@@ -40,9 +40,9 @@ def one_update(model, inputs):
     [
         ("simple_cnn", {"block_dropout": 0.0, "dropout": 0.0}),
         ("resnet20", {}),
-        ("resnet18", {"stem": "large"}),
         ("airbench94", {}),
         ("alexnet", {"form": "two_towers", "dropout": 0.0}),
+        pytest.param("resnet18", {"stem": "large"}, marks=pytest.mark.slow),
         pytest.param("vgg11", {"batch_norm": True, "dropout": 0.0}, marks=pytest.mark.slow),
         pytest.param("googlenet", {"dropout": 0.0}, marks=pytest.mark.slow),
         pytest.param("googlenet", {"form": "paper", "dropout": 0.0}, marks=pytest.mark.slow),

@@ -157,6 +157,7 @@ def test_a_budget_that_is_no_number_is_a_mistake(smoke_run, kcnn, number):
     assert f"{number} is no number" in err
 
 
+@pytest.mark.once
 def test_certificates_are_told_as_they_come(exported, tmp_path, monkeypatch):
     """What follows one may fail."""
     run, told = copy_of(exported[0], tmp_path), []

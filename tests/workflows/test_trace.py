@@ -73,6 +73,7 @@ def test_biases_before_a_norm_are_found_and_taken_out_of_its_mean(dataset):
     np.testing.assert_allclose(*means, atol=1e-3)
 
 
+@pytest.mark.once
 @each_model
 def test_a_bias_counts_as_lost_only_in_front_of_a_norm(name):
     network = outline(name)
