@@ -133,7 +133,8 @@ class Run:
             if cls(candidate).history.is_file():
                 return cls(candidate)
             _check_no_seeds(candidate)
-        raise RunError(f"{path} has no epoch behind it: expected a folder with history.csv, as `kcnn fit` makes.")
+        what = "has no epoch behind it" if Path(path).is_dir() else "is not a run"
+        raise RunError(f"{path} {what}: expected a folder with history.csv, as `kcnn fit` makes.{_near(path)}")
 
     def _check_not_numbers_alone(self) -> None:
         if self.metrics.is_file() and not self.model.is_file() and not self.checkpoints.is_dir():
@@ -312,9 +313,13 @@ class Seeds:
 
 
 def distinct_names(runs: list[Run]) -> list[str]:
-    """Return the names of the folders, or where two are alike their paths."""
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    """Return the names of the folders, or where two are alike as many of the last folders as tell all apart."""
+    paths = [run.path.resolve() for run in runs]
+    for count in range(1, max((len(path.parts) for path in paths), default=0)):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
 
 
 def _check_no_seeds(path: Path) -> None:

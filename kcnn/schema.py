@@ -3,7 +3,7 @@
 import functools
 from typing import Annotated, Any, Literal, Union, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 from kcnn.registry import AUGMENTATIONS, DATASETS, MODELS, OPTIMIZERS, REQUIRED, SCHEDULES, Registry
@@ -59,6 +59,12 @@ def _untupled(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _words(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("words", "Input should be words")
+    return value
+
+
 Size = Annotated[
     tuple[Annotated[int, Field(ge=2, le=4096)], Annotated[int, Field(ge=2, le=4096)]],
     BeforeValidator(
@@ -66,6 +72,7 @@ Size = Annotated[
         json_schema_input_type=int | tuple[int, int],
     ),
 ]
+Words = Annotated[str, AfterValidator(_words)]
 Channels = Annotated[tuple[float, ...], BeforeValidator(_listed)]
 
 
@@ -74,7 +81,7 @@ class DataConfig(Table):
 
     name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
     path: str | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
-    about: str | None = Field(None, min_length=1, description="What the images are and whose, for the model's card.")
+    about: Words | None = Field(None, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
     test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
     limit: int | None = Field(None, ge=1, description="Take so many training images, stratified.")
@@ -146,7 +153,7 @@ class RunConfig(Table):
 
     deterministic: bool = Field(False, description="Use only operations that give the same bits each time; slower.")
     checkpoint_seconds: float = Field(60.0, ge=0, description="Between two checkpoints in an epoch; 0: each step.")
-    licence: str | None = Field(None, min_length=1, description="Of the trained model, for its card: 'Apache-2.0'.")
+    licence: Words | None = Field(None, description="Of the trained model, for its card: 'Apache-2.0'.")
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]

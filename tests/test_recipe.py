@@ -121,6 +121,8 @@ def test_five_mistakes_are_five_lines(tmp_path):
         ("nonsense", "Expected --set key=value"),
         ("data.mean=[0.5]", "data.std: give mean and std together"),
         ("callbacks.emma.decay=0.9", "Did you mean 'ema'"),
+        ("data.about=  ", "data.about: expected words. Received:"),
+        ("run.licence=", "run.licence: expected words. Received:"),
         ("loss.label_smoothing=1", "loss.label_smoothing: expected less than 1"),
     ],
 )

@@ -3,6 +3,7 @@
 import shlex
 
 import click
+from click.core import ParameterSource
 
 from kcnn.cli._options import (
     backend_option,
@@ -17,6 +18,7 @@ from kcnn.cli._options import (
 
 MOST_ROWS = 20  # classes that the terminal shows
 CURVES = "error_curves.png"
+COMMANDLINE = ParameterSource.COMMANDLINE
 
 
 @click.command("evaluate")
@@ -64,8 +66,11 @@ def command(runs, curves, output, backend, device, as_json, **options):
     from kcnn.run import Run, Seeds
 
     if curves:
-        if options["data"] or options["corruptions"]:
-            raise click.UsageError("--curves reads histories and measures nothing: leave --data and --corrupt out.")
+        context = click.get_current_context()
+        given = [name for name in (*options, "backend", "device") if context.get_parameter_source(name) == COMMANDLINE]
+        if given:
+            names = [option.opts[0] for option in context.command.params if option.name in given]
+            raise click.UsageError(f"--curves reads histories and measures nothing: leave {', '.join(names)} out.")
         _draw_curves(_distinct([Run.open_begun(run) for run in runs]), output or CURVES, as_json)
         return
     if output:
@@ -190,6 +195,8 @@ def _show(run, result, split, tta, as_json):
     click.echo(f"Every image: {result.files['predictions']}")
     if "card" in result.files:
         click.echo(f"Model card: {result.files['card']}")
+    elif tta and not run.evaluation.is_file():
+        click.echo("No model card: it is made of what `kcnn evaluate` finds without --tta.")
     click.echo(f"Next: kcnn predict {shlex.quote(str(run.path))} IMAGE...")
 
 

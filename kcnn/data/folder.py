@@ -12,6 +12,8 @@ from kcnn.data.packed import read_packed
 from kcnn.data.table import read_table
 from kcnn.errors import DataError, DataNotFoundError
 
+ELSEWHERE = "Where the images lie elsewhere, say so with --data PATH."
+
 
 def folder(
     path: str | None,
@@ -39,7 +41,7 @@ def folder(
     except OSError as error:
         raise DataError(f"Cannot look at {path}: {error.strerror}.") from error
     if not exists:
-        raise DataNotFoundError(f"There is no file or folder {str(path)!r}.")
+        raise DataNotFoundError(f"There is no file or folder {str(path)!r}. {ELSEWHERE}")
     if root.is_dir():
         return arrange(counted(walk(root), progress, "files found"), str(root), class_names, progress)
     if root.suffix.lower() == ".csv":

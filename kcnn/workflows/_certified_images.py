@@ -7,9 +7,8 @@ import numpy as np
 
 from kcnn import data
 from kcnn.data import content
-from kcnn.errors import DataError, DataNotFoundError
-
-ELSEWHERE = "Where the run's images lie elsewhere now, say so with --data PATH."
+from kcnn.data.folder import ELSEWHERE
+from kcnn.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,7 @@ def certified_images(recipe, class_names, *, path=None, most, calibration=0, pro
     config = recipe.data if path is None else recipe.data.model_copy(update={"path": str(path)})
 
     def load(split, config=config):
-        try:
-            found = data.load(config, recipe.seed, splits=(split,), class_names=class_names, progress=progress)
-        except DataNotFoundError as error:
-            raise DataNotFoundError(f"{error} {ELSEWHERE}") from error
+        found = data.load(config, recipe.seed, splits=(split,), class_names=class_names, progress=progress)
         return getattr(found, split), found.fingerprint
 
     for split in ("validation", "test"):

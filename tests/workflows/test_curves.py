@@ -87,6 +87,12 @@ def test_names_are_shown_as_they_are(tmp_path):
     assert "_$x^$_{: validation 40.00%, training 36.67%" in (tmp_path / "c.svg").read_text()
 
 
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    runs = [made(tmp_path / first / second, "seed0", falling(2, 0.9)) for first, second in ("ac", "bc", "ad")]
+    assert [curve.name for curve in error_curves(runs[:2])] == ["a/c/seed0", "b/c/seed0"]
+    assert [curve.name for curve in error_curves(runs[::2])] == ["c/seed0", "d/seed0"]
+
+
 def test_it_needs_no_keras_and_no_finished_run(tmp_path):
     made(tmp_path / "saved_models", "going", falling(3, 0.8), finished=False)
     code = (
@@ -121,7 +127,10 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
     ("arguments", "message"),
     [
         (["a", "--output", "c.png"], "belongs to --curves"),
-        (["--curves", "a", "--corrupt"], "measures nothing"),
+        (["--curves", "a", "--corrupt"], "measures nothing: leave --corrupt out"),
+        (["--curves", "a", "--tta", "flip", "--split", "test"], "measures nothing: leave --split, --tta out"),
+        (["--curves", "a", "--data", "d", "--backend", "jax"], "measures nothing: leave --data, --backend out"),
+        (["--curves", "b"], "b is not a run"),
         (["--curves", "a", "a"], "named twice"),
         (["--curves", "seeds"], "several seeds"),
         (["--curves", "a", "--output", "c.doc"], "must end in"),

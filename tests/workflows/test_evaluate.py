@@ -290,3 +290,5 @@ def test_the_command_line_says_that_views_were_averaged(smoke_run, kcnn, tmp_pat
     code, out, _ = kcnn("evaluate", run.path, "--tta", "flip")
     assert code == 0
     assert "349 test images with test-time augmentation flip, loss" in out
+    assert "No model card: it is made of what `kcnn evaluate` finds without --tta." in out
+    assert not run.card.exists()
