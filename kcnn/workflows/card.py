@@ -36,6 +36,7 @@ def write_card(run):
     environment = run.known_environment()
     known = find(recipe.model.name)
     data = environment.get("data") or {}
+    views = dict(_views(run.read_json(run.metrics)))
     write_text(
         run.card,
         _template().render(
@@ -51,7 +52,8 @@ def write_card(run):
             data=data,
             resized=RESIZES[recipe.data.resize],
             test_fingerprint=found["data_fingerprint"],
-            numbers=[*numbers(found["metrics"]), *_views(run.read_json(run.metrics))],
+            numbers=[*numbers(found["metrics"]), *views.values()],
+            views=list(views),
             classes=_extremes(found["classes"]),
             class_count=len(found["classes"]),
             few=_listed([row["class"] for row in found["classes"] if 0 < row["support"] < FEW]),
@@ -77,12 +79,13 @@ def _way(environment):
 
 
 def _views(metrics):
-    """Yield what `numbers` returns about each test-time augmentation that was measured."""
+    """Yield each test-time augmentation that was measured, with what `numbers` returns about such figures."""
     for name in VIEWS.names():
         keys = [f"tta_{name}_accuracy{end}" for end in ("", "_low", "_high")]
         if all(key in metrics for key in keys):
             value, low, high = (share(metrics[key]) for key in keys)
-            yield "Accuracy of several views", value, f"{low} to {high}", f"the mean answer to them, `--tta {name}`"
+            explained = f"the mean answer to them, `--tta {name}`"
+            yield name, ("Accuracy of several views", value, f"{low} to {high}", explained)
 
 
 def _template():

@@ -269,6 +269,7 @@ def test_test_time_augmentation_is_reported_apart(measured, tmp_path):
     written = json.loads(result.files["evaluation"].read_text())
     assert written["tta"] == "flip_shift"
     assert f"| Accuracy of several views | {accuracy:.2%} |" in run.card.read_text()
+    assert "    kcnn evaluate . --tta flip_shift\n" in run.card.read_text()
     assert f"{before['accuracy']:.2%} of {before['count']:,} test images" in run.card.read_text()
     assert result.calibrated["temperature"] == measured[1].calibrated["temperature"]  # of the plain model
 
