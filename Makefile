@@ -35,9 +35,8 @@ demo: $(VENV)/.demo-$(DEMO_BACKEND) ## Install kcnn with one backend, train on d
 test: $(VENV)/.dev lint ## Install everything and run the tests on each backend, two backends at a time.
 	@$(MAKE) --no-print-directory --jobs=2 suites
 
-test-all: TESTS := slow or not slow
 test-all: $(VENV)/.dev lint ## As test, with the slow tests.
-	@$(MAKE) --no-print-directory --jobs=2 suites TESTS='$(TESTS)'
+	@$(MAKE) --no-print-directory --jobs=2 suites TESTS='slow or not slow'
 
 suites: $(BACKENDS:%=suite-%)
 

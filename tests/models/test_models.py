@@ -12,10 +12,6 @@ def as_float32(x):
     return keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
 
 
-def layer_names(model):
-    return [layer.name for layer in model.layers]
-
-
 @each_model_with_weights
 @pytest.mark.parametrize("channels", [1, 3])
 def test_logits_are_finite(name, channels, build, images):
@@ -32,7 +28,7 @@ def test_saved_model_loads_in_plain_keras(name, build, images, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     x = images(2, 32, 32, 3)
     np.testing.assert_allclose(as_float32(loaded(x)), as_float32(model(x)), rtol=1e-5, atol=1e-5)
-    assert layer_names(loaded) == layer_names(model)
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
 
 
 @each_model_with_weights
