@@ -108,10 +108,10 @@ def recipe_of(command, otherwise):
         return otherwise
     given = fit.make_context("fit", words[2:], resilient_parsing=True).params
     path = Path(given["recipe"] or ("folder" if given["data"] else "digits"))
-    name = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
+    recipe = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
     changed = [setting for setting in given["settings"] or () if not setting.startswith(("run.", "data.about="))]
-    changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
-    return ", ".join([name or otherwise, *changed])
+    changed += [f"{name}={given[name]}" for name in ("epochs", "seed") if given[name] is not None]
+    return ", ".join([recipe or otherwise, *changed])
 
 
 def _accuracy(seeds, metrics, prefix=""):

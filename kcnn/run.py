@@ -7,12 +7,13 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kcnn.errors import RunError
+from kcnn.registry import did_you_mean
 
 try:
     import fcntl
@@ -109,7 +110,8 @@ class Run:
             if run.recipe.is_file():
                 raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
             _check_no_seeds(candidate)
-        raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{_near(path)}")
+        near = _near(path, lambda run: run.model.is_file())
+        raise RunError(f"{path} is not a run: expected a folder with model.keras, as `kcnn fit` makes.{near}")
 
     @classmethod
     def open_unfinished(cls, path: Path | str) -> "Run":
@@ -121,8 +123,9 @@ class Run:
             run._check_not_numbers_alone()
             if run.recipe.is_file():
                 return run
+        near = _near(path, lambda run: run.recipe.is_file() and not run.model.is_file())
         raise RunError(
-            f"{path} is not a run: expected a folder with recipe.toml, as `kcnn fit` makes. "
+            f"{path} is not a run: expected a folder with recipe.toml, as `kcnn fit` makes.{near} "
             "Start it with `kcnn fit RECIPE`."
         )
 
@@ -134,7 +137,8 @@ class Run:
                 return cls(candidate)
             _check_no_seeds(candidate)
         what = "has no epoch behind it" if Path(path).is_dir() else "is not a run"
-        raise RunError(f"{path} {what}: expected a folder with history.csv, as `kcnn fit` makes.{_near(path)}")
+        near = _near(path, lambda run: run.history.is_file())
+        raise RunError(f"{path} {what}: expected a folder with history.csv, as `kcnn fit` makes.{near}")
 
     def _check_not_numbers_alone(self) -> None:
         if self.metrics.is_file() and not self.model.is_file() and not self.checkpoints.is_dir():
@@ -327,7 +331,8 @@ def _check_no_seeds(path: Path) -> None:
         raise RunError(f"{path} holds runs of several seeds. Name one, such as {path}/seed0.")
 
 
-def _near(path: Path | str) -> str:
+def _near(path: Path | str, fits: Callable[[Run], bool]) -> str:
+    """Return the run of ./saved_models whose name is close, or else those that there are, as a sentence."""
     parent = Path(DEFAULT_PARENT)
-    runs = sorted(p.parent.name for p in parent.glob("*/model.keras")) if parent.is_dir() else []
-    return f" Runs here: {', '.join(runs[:8])}." if runs else ""
+    runs = sorted(one.name for one in parent.glob("*/") if fits(Run(one))) if parent.is_dir() else []
+    return did_you_mean(Path(path).name, runs) or (f" Runs here: {', '.join(runs[:8])}." if runs else "")

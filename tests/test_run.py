@@ -40,6 +40,20 @@ def test_opening_what_is_no_run_says_what_is_missing(tmp_path):
         Run.open(unfinished.path)
 
 
+@pytest.mark.parametrize(
+    ("open_run", "file"), [(Run.open, "model"), (Run.open_begun, "history"), (Run.open_unfinished, "recipe")]
+)
+def test_a_mistyped_name_suggests_the_nearest_run(open_run, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Run.create("saved_models", "flow")
+    for name in ("digits", "flowers"):
+        write_text(getattr(Run.create("saved_models", name), file), "")
+    with pytest.raises(RunError, match=r"Did you mean 'flowers'\?"):
+        open_run("flower")
+    with pytest.raises(RunError, match=r"Runs here: digits, flowers\."):
+        open_run("nothing alike")
+
+
 def test_a_run_opens_by_its_bare_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = Run.create("saved_models", "c")

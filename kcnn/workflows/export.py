@@ -80,6 +80,7 @@ def export(
     _check_writable(run.exports)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
+        stack.callback(_remove_if_empty, run.exports)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-export-")))
         work = _Work(run, reference, quantize, budget, folder, stack, _counted(progress, 2 + 3 * len(formats)))
         work.load(data_path, images)
@@ -117,6 +118,11 @@ def _check_writable(folder):
             pass
     except OSError as error:
         raise RunError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+
+def _remove_if_empty(folder):
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _reference(run, asked):

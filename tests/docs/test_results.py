@@ -26,6 +26,7 @@ def test_the_page_is_that_of_the_runs():
         ("kcnn fit", "digits"),
         ("kcnn fit --data x.zip", "folder"),
         ("kcnn fit a --set model.name=plain20 --set run.licence=MIT --epochs 3", "a, model.name=plain20, epochs=3"),
+        ("kcnn fit a --seed 0", "a, seed=0"),
         ("kcnn fit a --set model.weights=imagenet --set data.about=mine", "a, model.weights=imagenet"),
         ("kcnn fit saved_models/x/recipe.toml", "x"),
         ("kcnn fit recipe.toml", "otherwise"),

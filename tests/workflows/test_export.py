@@ -182,6 +182,13 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(smoke_run, tmp_path):
         export(run, ["onnx"])
 
 
+def test_an_export_that_fails_leaves_no_empty_folder(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    with pytest.raises(DataNotFoundError):
+        export(run, ["onnx"], data_path=tmp_path / "nowhere")
+    assert not run.exports.exists()
+
+
 # ---------------------------------------------------------------- TensorFlow Serving
 
 
