@@ -16,6 +16,7 @@ from kcnn.cli.fit import command as fit
 from kcnn.run import Run, Seeds, write_text
 from kcnn.workflows._plan import read_plan
 from kcnn.workflows.card import as_code
+from kcnn.workflows.report import environment_rows
 
 PAGE = ROOT / "docs" / "results.md"
 NUMBERS = ROOT / "docs" / "runs"
@@ -38,11 +39,11 @@ class Line:
 
     Attributes:
         place: The run's folder, below the repository's root.
-        recipe: Its name, with what was set otherwise.
+        recipe: Its name, with what was set otherwise, but for the seed.
         backend: Of the training.
         accuracy: With its interval, in words.
         six_views: The same of the mean over six views of each image, or nothing where that was not measured.
-        seeds: How many.
+        seeds: Of the trainings.
         minutes, speed: Of a seed; images a second.
         parameters: Of the model.
         data: Of each seed (name, fingerprint, training, validation and test images).
@@ -54,7 +55,7 @@ class Line:
     backend: str
     accuracy: str
     six_views: str
-    seeds: int
+    seeds: tuple
     minutes: float
     speed: float
     parameters: int
@@ -76,11 +77,11 @@ def line(folder):
     environment = runs[0].read_json(runs[0].environment)
     return Line(
         place=folder.relative_to(ROOT).as_posix(),
-        recipe=recipe_of(environment["command"], folder.name) + _seed_of(runs, environment["command"]),
+        recipe=recipe_of(environment["command"], folder.name),
         backend=environment["backend"],
         accuracy=_accuracy(seeds, metrics[0]),
         six_views=_accuracy(seeds, metrics[0], "tta_flip_shift_"),
-        seeds=len(runs),
+        seeds=tuple(recipes.load(run.recipe).seed for run in runs),
         minutes=mean(each["seconds"] for each in metrics) / 60,
         speed=mean(each["images_per_second"] for each in metrics),
         parameters=metrics[0]["parameters"],
@@ -95,22 +96,20 @@ def _copy_of_data(run):
     return name, data["fingerprint"], data["train"], data["validation"], run.read_json(run.metrics)["count"]
 
 
-def _seed_of(runs, command):
-    """Return which of the seeds that a command trained a single run is, in words, or nothing."""
-    alone = len(runs) == 1 and "--seeds" in shlex.split(command or "")
-    return f", seed={recipes.load(runs[0].recipe).seed}" if alone else ""
-
-
 def recipe_of(command, otherwise):
-    """Return the recipe that a `kcnn fit` names and what it sets, or the run's name where it was not trained so."""
+    """Return the recipe that a `kcnn fit` names and what it sets, or the run's name where it was not trained so.
+
+    Left out are the seed and what changes nothing of the training.
+    """
     words = shlex.split(command or "")
     if words[:2] != ["kcnn", "fit"]:
         return otherwise
     given = fit.make_context("fit", words[2:], resilient_parsing=True).params
     path = Path(given["recipe"] or ("folder" if given["data"] else "digits"))
     recipe = path.parent.name if path.name == "recipe.toml" else path.name.removesuffix(".toml")
-    changed = [setting for setting in given["settings"] or () if not setting.startswith(("run.", "data.about="))]
-    changed += [f"{name}={given[name]}" for name in ("epochs", "seed") if given[name] is not None]
+    silent = ("run.", "data.about=", "seed=", *(["epochs="] if given["epochs"] else []))
+    changed = [setting for setting in given["settings"] or () if not setting.startswith(silent)]
+    changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
     return ", ".join([recipe or otherwise, *changed])
 
 
@@ -126,7 +125,7 @@ def _accuracy(seeds, metrics, prefix=""):
 
 def page(lines):
     """Return the page about some lines, as Markdown."""
-    lines = sorted(lines, key=lambda each: (each.recipe, each.backend, each.place))
+    lines = sorted(lines, key=lambda each: (each.recipe, each.backend, each.seeds, each.place))
     return "\n".join([OPENING, *_table(lines), *_data(lines), *_repeat(lines)])
 
 
@@ -134,7 +133,7 @@ def _table(lines):
     yield "| | recipe | backend | accuracy | of six views | seeds | minutes | images a second | parameters | data |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for number, each in enumerate(lines, 1):
-        numbers = f"{each.seeds} | {each.minutes:,.2f} | {each.speed:,.0f} | {each.parameters:,}"
+        numbers = f"{', '.join(map(str, each.seeds))} | {each.minutes:,.2f} | {each.speed:,.0f} | {each.parameters:,}"
         copy = f"{as_code(each.data[0][0])} {', '.join(fingerprint[:8] for _, fingerprint, *_ in each.data)}"
         accuracies = f"{each.accuracy} | {each.six_views}"
         yield f"| {number} | {as_code(each.recipe)} | {each.backend} | {accuracies} | {numbers} | {copy} |"
@@ -158,10 +157,11 @@ def _repeat(lines):
         found = each.environment
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         machine = (
-            f"{found['processor']}, {found['cores']} cores, {found['threads']} threads, {', '.join(found['devices'])}"
+            f"{found['processor']}, {found['cores']} cores, threads: {found['threads']}, {', '.join(found['devices'])}"
         )
         yield f"{number}. {as_code(found['command'] or 'unknown')}  "
-        yield f"   [{each.place}](../{each.place}), {found['started'][:10]}, {machine}; {versions}"
+        resumed = "".join(f"; {name} {text}" for name, text in environment_rows(found) if name == "resumed")
+        yield f"   [{each.place}](../{each.place}), {found['started'][:10]}, {machine}; {versions}{resumed}"
     yield ""
 
 

@@ -41,6 +41,8 @@ def ship(source, target):
     """Copy the run, or the runs of several seeds, at `source` to `target`, which may be the same folder."""
     seeds = Seeds(source)
     if seeds.plan.is_file():
+        if "accuracy" not in Run(source).read_json(seeds.plan).get("metrics", {}):
+            raise SystemExit(f"{source} was not measured on test images: kcnn evaluate {source}")
         for folder in sorted(source.glob("seed*/")):
             _copy(folder, target / folder.name, NUMBERS)
         _copy_text(seeds.plan, target / seeds.plan.name)

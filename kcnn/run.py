@@ -106,7 +106,7 @@ class Run:
             run = cls(candidate)
             if run.model.is_file():
                 return run
-            run._check_not_numbers_alone()
+            run.check_not_numbers_alone()
             if run.recipe.is_file():
                 raise RunError(f"{candidate} holds an unfinished run. Finish it with: {run.resume_command}")
             _check_no_seeds(candidate)
@@ -120,7 +120,7 @@ class Run:
             run = cls(candidate)
             if run.model.is_file():
                 raise RunError(f"{candidate} is finished already; there is nothing to resume.")
-            run._check_not_numbers_alone()
+            run.check_not_numbers_alone()
             if run.recipe.is_file():
                 return run
         near = _near(path, lambda run: run.recipe.is_file() and not run.model.is_file())
@@ -133,18 +133,21 @@ class Run:
     def open_begun(cls, path: Path | str) -> "Run":
         """Return the run at `path`, or of that name below ./saved_models, that has a history, finished or not."""
         for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
-            if cls(candidate).history.is_file():
-                return cls(candidate)
+            run = cls(candidate)
+            if run.history.is_file():
+                return run
+            if run.recipe.is_file():
+                raise RunError(f"{candidate} has no epoch behind it yet.")
             _check_no_seeds(candidate)
-        what = "has no epoch behind it" if Path(path).is_dir() else "is not a run"
         near = _near(path, lambda run: run.history.is_file())
-        raise RunError(f"{path} {what}: expected a folder with history.csv, as `kcnn fit` makes.{near}")
+        raise RunError(f"{path} is not a run: expected a folder with history.csv, as `kcnn fit` makes.{near}")
 
-    def _check_not_numbers_alone(self) -> None:
+    def check_not_numbers_alone(self) -> None:
+        """Raise `RunError` where only the numbers of a training were kept, which another one would write over."""
         if self.metrics.is_file() and not self.model.is_file() and not self.checkpoints.is_dir():
+            again = f" `kcnn fit {shlex.quote(str(self.recipe))}` trains it again." if self.recipe.is_file() else ""
             raise RunError(
-                f"{self.path} has the numbers of a finished run, but neither its model nor a checkpoint. "
-                f"`kcnn fit {self.recipe}` trains it again."
+                f"{self.path} has the numbers of a finished run, but neither its model nor a checkpoint.{again}"
             )
 
     @contextlib.contextmanager
@@ -328,11 +331,16 @@ def distinct_names(runs: list[Run]) -> list[str]:
 
 def _check_no_seeds(path: Path) -> None:
     if Seeds(path).plan.is_file():
-        raise RunError(f"{path} holds runs of several seeds. Name one, such as {path}/seed0.")
+        one = min(path.glob("seed*/"), default=path / "seed0")
+        raise RunError(f"{path} holds runs of several seeds. Name one, such as {one}.")
 
 
 def _near(path: Path | str, fits: Callable[[Run], bool]) -> str:
-    """Return the run of ./saved_models whose name is close, or else those that there are, as a sentence."""
+    """Return the run of ./saved_models whose name is close, or else those that there are, as a sentence.
+
+    Folders of several seeds are always among them.
+    """
     parent = Path(DEFAULT_PARENT)
-    runs = sorted(one.name for one in parent.glob("*/") if fits(Run(one))) if parent.is_dir() else []
+    folders = parent.glob("*/") if parent.is_dir() else []
+    runs = sorted(one.name for one in folders if fits(Run(one)) or Seeds(one).plan.is_file())
     return did_you_mean(Path(path).name, runs) or (f" Runs here: {', '.join(runs[:8])}." if runs else "")

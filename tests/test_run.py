@@ -48,9 +48,11 @@ def test_a_mistyped_name_suggests_the_nearest_run(open_run, file, tmp_path, monk
     Run.create("saved_models", "flow")
     for name in ("digits", "flowers"):
         write_text(getattr(Run.create("saved_models", name), file), "")
-    with pytest.raises(RunError, match=r"Did you mean 'flowers'\?"):
-        open_run("flower")
-    with pytest.raises(RunError, match=r"Runs here: digits, flowers\."):
+    write_text(Run.create("saved_models", "many-seeds").path / "seeds.json", "{}")
+    for near, meant in (("flower", "flowers"), ("many-seed", "many-seeds")):
+        with pytest.raises(RunError, match=rf"Did you mean '{meant}'\?"):
+            open_run(near)
+    with pytest.raises(RunError, match=r"Runs here: digits, flowers, many-seeds\."):
         open_run("nothing alike")
 
 

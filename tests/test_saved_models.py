@@ -156,7 +156,6 @@ def test_grad_cam_shows_what_the_answer_rests_on(run, asked):
     assert told.mean() < turned.mean()
 
 
-@pytest.mark.once
 @each_run
 def test_it_needs_no_kcnn(run, tmp_path, backend_name):
     classifier = Classifier.open(run.path)

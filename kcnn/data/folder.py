@@ -12,7 +12,7 @@ from kcnn.data.packed import read_packed
 from kcnn.data.table import read_table
 from kcnn.errors import DataError, DataNotFoundError
 
-ELSEWHERE = "Where the images lie elsewhere, say so with --data PATH."
+ELSEWHERE = "--data PATH says where the images lie."
 
 
 def folder(

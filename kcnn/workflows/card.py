@@ -75,7 +75,9 @@ def write_card(run):
 
 
 def _way(environment):
-    return environment.get("backend"), environment.get("git_commit")
+    """Return what has to be the same from the first step to the last for a training to give the same bits again."""
+    names = ("backend", "git_commit", "versions", "processor", "devices", "threads", "variables")
+    return repr([environment.get(name) for name in names])
 
 
 def _views(metrics):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,6 +15,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":")  # for the eighth run and the fifteenth
 MOST = len(COLOURS) * len(LINES)
 DOTS = 8  # a line
+PICTURES = (".png", ".svg", ".pdf")
 PER_CENT = 100
 
 
@@ -47,9 +47,8 @@ class ErrorCurve:
 
 def check_picture(path):
     """Raise `UsageError` where no picture can be written to a file of that name."""
-    if Path(path).suffix[1:].lower() not in FigureCanvasBase.filetypes:
-        known = ", ".join(sorted(FigureCanvasBase.filetypes))
-        raise UsageError(f"The name of the picture must end in one of {known}. Received: {path}")
+    if Path(path).suffix.lower() not in PICTURES:
+        raise UsageError(f"The name of the picture must end in one of {', '.join(PICTURES)}. Received: {path}")
 
 
 def error_curves(runs):

@@ -74,6 +74,7 @@ def resume_seeds(seeds, *, force=False, **options):
 
 def _train(seeds, *, force=False, say=lambda message: None, **options):
     recipe, planned = read_plan(seeds)
+    _check_not_numbers_alone(seeds, planned)
     for number, seed in enumerate(planned, 1):
         run = seeds.run(seed)
         if run.model.is_file():
@@ -116,12 +117,18 @@ def evaluate_seeds(seeds, *, progress=None, **options):
 def runs(seeds):
     """Return the finished runs in the order of their seeds; raise `RunError` where fewer than two are."""
     _, planned = read_plan(seeds)
+    _check_not_numbers_alone(seeds, planned)
     found = [seeds.run(seed) for seed in planned if seeds.run(seed).model.is_file()]
     if len(found) < len(planned):
         raise RunError(
             f"{seeds.path} holds {len(found)} of {len(planned)} seeds. Train the rest with: {seeds.resume_command}"
         )
     return found
+
+
+def _check_not_numbers_alone(seeds, planned):
+    for seed in planned:
+        seeds.run(seed).check_not_numbers_alone()
 
 
 def _keep(seeds, spreads):

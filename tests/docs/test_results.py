@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import results
@@ -26,7 +27,8 @@ def test_the_page_is_that_of_the_runs():
         ("kcnn fit", "digits"),
         ("kcnn fit --data x.zip", "folder"),
         ("kcnn fit a --set model.name=plain20 --set run.licence=MIT --epochs 3", "a, model.name=plain20, epochs=3"),
-        ("kcnn fit a --seed 0", "a, seed=0"),
+        ("kcnn fit a --seed 0 --set seed=1", "a"),
+        ("kcnn fit a --set epochs=3 --epochs 5", "a, epochs=5"),
         ("kcnn fit a --set model.weights=imagenet --set data.about=mine", "a, model.weights=imagenet"),
         ("kcnn fit saved_models/x/recipe.toml", "x"),
         ("kcnn fit recipe.toml", "otherwise"),
@@ -53,6 +55,7 @@ def lines(measured, tmp_path, monkeypatch):
             {"seconds": seconds} | {f"tta_flip_shift_accuracy{end}": each for end, each in views.items()}
         )
         environment = run.known_environment() | {"command": "kcnn fit a|b --seeds 2", "backend": "torch"}
+        run.recipe.write_text(run.recipe.read_text().replace("seed = 0", f"seed = {seed}"))
         if seed:  # which holds back other images
             environment["data"] = environment["data"] | {"fingerprint": "other", "train": 7}
         run.write_json(run.environment, environment)
@@ -77,13 +80,16 @@ def test_a_line_holds_the_numbers_of_the_run(lines, measured):
 def test_several_seeds_are_one_line(lines):
     text = results.page(lines)
     accuracy, six_views = (f"{mean} ± 1.00% (80.00% to 100.00%)" for mean in ("90.00%", "95.00%"))
-    assert f"| 1 | `a\\|b` | torch | {accuracy} | {six_views} | 2 | 2.00 |" in text
-    assert "1. `kcnn fit a\\|b --seeds 2`" in text
+    assert f"| 2 | `a\\|b` | torch | {accuracy} | {six_views} | 0, 1 | 2.00 |" in text
+    assert "2. `kcnn fit a\\|b --seeds 2`" in text
     assert "3. `kcnn fit smoke`" in text
     assert text.count("\n| `digits` |") == 2  # one for all but the second seed
     assert "\n| `digits` | other | 7 |" in text
     assert f"`digits` {lines[0].data[0][1][:8]}, other |" in text
 
 
-def test_one_of_several_seeds_says_which(lines):
-    assert "| 2 | `a\\|b, seed=0` |" in results.page(lines)
+def test_a_resumed_training_says_so(lines):
+    resumed = {"step": 7, "backend": "torch", "started": "later"}
+    changed = replace(lines[1], environment=lines[1].environment | {"resumed": [resumed]})
+    assert "; resumed after step 7 on torch, later\n" in results.page([changed])
+    assert "resumed" not in results.page(lines)

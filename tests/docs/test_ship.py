@@ -57,4 +57,8 @@ def test_what_cannot_be_shipped_is_told(measured, root, tmp_path, monkeypatch):
     run.metrics.write_text("{}")
     with pytest.raises(SystemExit, match=f"kcnn evaluate {run.path}"):
         ship.ship(run.path, root / "docs" / "runs" / "other")
+    copy_of(measured[0], tmp_path / "seeds")
+    (tmp_path / "seeds" / "seeds.json").write_text('{"metrics": {"val_accuracy": {}}}')
+    with pytest.raises(SystemExit, match=f"kcnn evaluate {tmp_path / 'seeds'}"):
+        ship.ship(tmp_path / "seeds", root / "docs" / "runs" / "seeds")
     assert not [path for path in (root / "saved_models", root / "docs") if path.exists()]

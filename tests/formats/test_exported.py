@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from exports import each_format, opened
+from exports import each_format
 
 from kcnn.errors import RunError
 from kcnn.formats.exported import Exported, found
@@ -40,22 +40,6 @@ def test_a_file_may_lie_without_its_certificate(exported, jpeg_pixels, tmp_path)
         (tmp_path / "certificate.json").write_text(text)
         with pytest.raises(RunError, match="cannot be read as a certificate"):
             Exported.open(alone)
-
-
-@each_format
-def test_a_damaged_file_is_one_line(exported, jpegs, tmp_path, kcnn, name, caplog):
-    run, _ = exported
-    opened(run, name)  # or skip
-    folder = shutil.copytree(run.exports / name, tmp_path / "damaged")
-    (folder / "certificate.json").unlink()
-    file = folder / FORMATS.get(name).FILE
-    (graph := file / "saved_model.pb" if file.is_dir() else file).write_bytes(graph.read_bytes()[:-1000])
-    code, _, err = kcnn("predict", file, jpegs)
-    assert code == 2
-    assert err.count("\n") == 1
-    assert err.startswith(f"Error: {file} ")
-    assert "core.cpp" not in err
-    assert not caplog.records
 
 
 def test_a_file_that_is_not_what_it_says_is_refused(exported, tmp_path):

@@ -118,6 +118,11 @@ def test_it_says_what_the_images_are_and_how_the_training_went_on(run):
     text = edited(run, run.environment, resumed=[resumed, resumed | {"step": 2000, "git_commit": None}])
     assert "the first may give other bits" in text
     assert "The first gives the same bits" in edited(run, run.environment, resumed=[])
+    begun = run.known_environment()
+    alike = {"step": 5, "started": "later", **{name: value for name, value in begun.items() if name != "started"}}
+    assert "The first gives the same bits" in edited(run, run.environment, resumed=[alike])
+    for other in ({"versions": {"keras": "0"}}, {"processor": "other"}, {"threads": 99}):
+        assert "the first may give other bits" in edited(run, run.environment, resumed=[alike | other])
     assert "| what they are | `Digits that 43 people wrote` |" in text
     first, second = (f"after step {step} on jax" for step in ("1,974", "2,000"))
     assert f"| resumed | `{first}, commit c0ffee, {resumed['started']}; {second}, {resumed['started']}` |" in text

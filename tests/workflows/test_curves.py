@@ -132,8 +132,9 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
         (["--curves", "a", "--data", "d", "--backend", "jax"], "measures nothing: leave --data, --backend out"),
         (["--curves", "b"], "b is not a run"),
         (["--curves", "a", "a"], "named twice"),
-        (["--curves", "seeds"], "several seeds"),
-        (["--curves", "a", "--output", "c.doc"], "must end in"),
+        (["--curves", "seeds"], "several seeds. Name one, such as seeds/seed7."),
+        (["--curves", "begun"], "saved_models/begun has no epoch behind it yet"),
+        (["--curves", "a", "--output", "c.pgf"], "must end in one of .png, .svg, .pdf"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -141,6 +142,8 @@ def test_a_wrong_call_gets_a_line(arguments, message, tmp_path, kcnn, monkeypatc
     monkeypatch.chdir(tmp_path)
     made(tmp_path, "a", falling(2, 0.9))
     write_text(tmp_path / "seeds" / "seeds.json", "{}")
+    (tmp_path / "seeds" / "seed7").mkdir()
+    write_text(tmp_path / "saved_models" / "begun" / "recipe.toml", "")
     before = sorted(tmp_path.iterdir())
     code, out, err = kcnn("evaluate", *arguments)
     assert (code, out) == (2, "")

@@ -189,6 +189,22 @@ def test_an_export_that_fails_leaves_no_empty_folder(smoke_run, tmp_path):
     assert not run.exports.exists()
 
 
+@each_format
+def test_a_damaged_file_is_one_line(exported, jpegs, tmp_path, kcnn, name, caplog):
+    run, _ = exported
+    opened(run, name)  # or skip
+    folder = shutil.copytree(run.exports / name, tmp_path / "damaged")
+    (folder / "certificate.json").unlink()
+    file = folder / FORMATS.get(name).FILE
+    (graph := file / "saved_model.pb" if file.is_dir() else file).write_bytes(graph.read_bytes()[:-1000])
+    code, _, err = kcnn("predict", file, jpegs)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith(f"Error: {file} ")
+    assert "core.cpp" not in err
+    assert not caplog.records
+
+
 # ---------------------------------------------------------------- TensorFlow Serving
 
 

@@ -236,16 +236,21 @@ def test_other_data_is_refused(tmp_path):
     resume(run, recipe=recipe.load(run.recipe, data=str(moved)))  # elsewhere, but the same images
 
 
-def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn):
+@pytest.mark.parametrize("folder", ["numbers", "numbers/seed1"])
+def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn, folder):
     """As in docs/runs: what was measured would be written over by another training."""
-    run = Run(tmp_path / "numbers")
-    run.path.mkdir()
+    run = Run(tmp_path / folder)
+    run.path.mkdir(parents=True)
+    if run.name == "seed1":
+        plan = {"seeds": [0, 1], "recipe": smoke_run.recipe.read_text()}
+        (tmp_path / "numbers" / "seeds.json").write_text(json.dumps(plan))
     for file in (smoke_run.recipe, smoke_run.history, smoke_run.metrics, smoke_run.environment):
         shutil.copy(file, run.path)
     for arguments in (("fit", "--resume"), ("evaluate",)):
-        code, _, err = kcnn(*arguments, run.path)
-        assert (code, err.count("\n")) == (2, 1)
-        assert "neither its model nor a checkpoint" in err
+        code, _, err = kcnn(*arguments, tmp_path / "numbers")
+        assert code == 2
+        assert "neither its model nor a checkpoint" in err.splitlines()[-1]
+    assert not (tmp_path / "numbers" / "seed0").exists()
     assert run.history.read_bytes() == smoke_run.history.read_bytes()
 
 
