@@ -234,6 +234,7 @@ def _show_table(columns, rows):
     from rich.text import Text
 
     table = Table(*columns)
+    table.columns[0].overflow = "fold"  # names may differ in their ends alone
     for column in table.columns[1:]:
         column.justify = "right"
     for name, *numbers in rows:

@@ -151,6 +151,15 @@ def test_a_wrong_call_gets_a_line(arguments, message, tmp_path, kcnn, monkeypatc
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_names_that_differ_in_their_ends_are_told_apart(tmp_path, kcnn, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [f"{'long-' * 12}{end}" for end in "yz"]
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = kcnn("evaluate", "--curves", *(made(tmp_path, name, falling(2, 0.9)).path for name in names))
+    cells = "".join(line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│"))
+    assert cells == "".join(names)
+
+
 def test_a_real_run_is_drawn(smoke_run, kcnn, tmp_path):
     code, out, _ = kcnn("evaluate", "--curves", smoke_run.path, "--output", tmp_path / "c.pdf")
     assert code == 0
