@@ -355,7 +355,7 @@ def test_data_that_is_gone_is_asked_for(exported, jpegs, tmp_path):
 
     recipe = recipes.load(exported[0].recipe, [f"data.path={tmp_path / 'gone'}"])
     names = ["blue", "green", "grey", "red"]
-    with pytest.raises(DataNotFoundError, match="say so with --data PATH"):
+    with pytest.raises(DataNotFoundError, match="--data PATH says where the images lie"):
         certified_images(recipe, names, most=5)
     assert certified_images(recipe, names, path=jpegs, most=5).split == "validation"
     without = recipes.load(exported[0].recipe, ["data.validation=0", "callbacks.best=false"])
