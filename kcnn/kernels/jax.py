@@ -1,17 +1,50 @@
 """What JAX compiles well."""
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 
 DIRECT = KEEP_FREED_MEMORY = False
+# So many images at a time give a convolution's gradient on a CPU; more, where the parts would be too many to compile.
+IMAGES, PARTS = 16, 64
 
 
 def conv(x, kernel, bias, strides, padding, dtype):
-    sides = [(size, size) for size in padding]
-    x = jax.lax.conv_general_dilated(
-        x.astype(dtype), kernel.astype(dtype), strides, sides, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    x = _conv(x.astype(dtype), kernel.astype(dtype), strides, padding)
     return x if bias is None else x + bias.astype(dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(x, kernel, strides, padding):
+    sides = [(size, size) for size in padding]
+    return jax.lax.conv_general_dilated(x, kernel, strides, sides, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _forward(x, kernel, strides, padding):
+    return _conv.fun(x, kernel, strides, padding), (x, kernel)
+
+
+def _backward(strides, padding, kept, gradient):
+    """Return the gradients of the images and of the kernel.
+
+    To XLA the kernel's gradient is a convolution whose channels are the images, and on a CPU an image takes the longer
+    the more there are. So the gradients of a few images each are added up, spelled out, since in a loop XLA convolves
+    without matrix products.
+    """
+    x, kernel = kept
+    (of_x,) = jax.vjp(lambda x: _conv.fun(x, kernel, strides, padding), x)[1](gradient)
+    images = max(IMAGES, math.ceil(len(x) / PARTS)) if jax.default_backend() == "cpu" else len(x)
+    of_kernel = 0.0
+    for start in range(0, len(x), images):
+        part = slice(start, start + images)
+        back = jax.vjp(functools.partial(_conv.fun, x[part], strides=strides, padding=padding), kernel)[1]
+        of_kernel += back(gradient[part])[0].astype(jnp.float32)
+    return of_x, of_kernel.astype(kernel.dtype)
+
+
+_conv.defvjp(_forward, _backward)
 
 
 def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):

@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 
 from kcnn.assemble import training_graph
+from kcnn.gradients import differentiate
 from kcnn.initial import initialize
+from kcnn.kernels import kernels
 from kcnn.layers.activation import FastGelu
 from kcnn.layers.batch_norm import FusedBatchNormalization
 from kcnn.layers.conv import FastConv2D
@@ -67,6 +69,33 @@ def test_a_step_is_that_of_the_stock_layers(name, options):
         assert difference < 2e-2, path
     for one, other in zip(statistics, trained.non_trainable_weights, strict=True):
         np.testing.assert_allclose(ops.convert_to_numpy(other), one, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "size", "padding"), [(1, 3, 1), (2, 3, 0), (2, 1, 0)])
+@pytest.mark.parametrize("batch", [1, 50, 1100])  # JAX takes a kernel's gradient of parts of a batch
+def test_gradients_of_a_convolution(batch, stride, size, padding):
+    """Against their definition, in float64."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(batch, 7, 9, 3)).astype("float32")
+    kernel = random.normal(size=(size, size, 3, 4)).astype("float32")
+    padded = np.pad(x.astype("float64"), [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    rows, columns = ((n - size) // stride + 1 for n in padded.shape[1:3])
+    weights = random.normal(size=(batch, rows, columns, 4)).astype("float32")
+    of_kernel, of_padded = np.zeros(kernel.shape), np.zeros(padded.shape)
+    for i, j in np.ndindex(size, size):
+        part = np.s_[:, i : i + stride * rows : stride, j : j + stride * columns : stride]
+        of_kernel[i, j] = np.einsum("nhwc,nhwf->cf", padded[part], weights)
+        of_padded[part] += np.einsum("nhwf,cf->nhwc", weights, kernel[i, j])
+    of_x = of_padded[:, padding : padding + 7, padding : padding + 9]
+
+    def total(x, kernel, weights):
+        y = kernels().conv(x, kernel, None, (stride, stride), (padding, padding), "float32")
+        return ops.sum(y * weights)
+
+    _, found = differentiate(total, [])(x, kernel, weights)
+    np.testing.assert_allclose(found, of_x, atol=1e-5)
+    _, found = differentiate(lambda kernel, x, weights: total(x, kernel, weights), [])(kernel, x, weights)
+    np.testing.assert_allclose(found, of_kernel, rtol=1e-5, atol=1e-5 * np.abs(of_kernel).max())
 
 
 def test_a_bias_before_a_norm_has_a_gradient_of_exactly_zero():
