@@ -7,8 +7,9 @@ import platform
 import statistics
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
+
+from kcnn import backend, environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -17,14 +18,15 @@ RESULTS = HERE / "results"
 class Child:
     """A contender that waits for the number of steps to take."""
 
-    def __init__(self, module, network, precision, *keywords, backend=None):
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(HERE.parent)}
-        if backend:
-            environment["KERAS_BACKEND"] = backend
+    def __init__(self, module, network, precision, *keywords, backend_name=None):
+        path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+        variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path}
+        if backend_name:
+            variables["KERAS_BACKEND"] = backend_name
         command = [sys.executable, HERE / "_child.py", network, precision, module, *keywords]
         log = None if os.environ.get("BENCH_LOG") else subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
         self.start = self.answer()
 
@@ -54,8 +56,8 @@ def interleaved(contenders, network, precision, *, steps, rounds):
     """
     children = {}
     try:
-        for name, (backend, module, *keywords) in contenders.items():
-            children[name] = Child(module, network, precision, *keywords, backend=backend)
+        for name, (backend_name, module, *keywords) in contenders.items():
+            children[name] = Child(module, network, precision, *keywords, backend_name=backend_name)
         found = {name: [] for name in children}
         for _ in range(rounds):
             for name, child in children.items():
@@ -87,16 +89,11 @@ def ratio(one, other):
 
 def machine():
     """Return what a reader must know of the machine to weigh a number."""
-    model = platform.processor()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return {
         "date": datetime.date.today().isoformat(),
-        "cpu": model,
-        "cores": os.cpu_count(),
+        **environment.machine(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("keras", "tensorflow", "torch", "jax", "numpy")},
+        "versions": backend.versions(),
     }
 
 

@@ -1,8 +1,10 @@
-"""What the plain trainings share: their options, and the images as tensors."""
+"""What the plain trainings share: their options, where they compute, and the images as tensors there."""
 
 import argparse
 
 import torch
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def options_of(description, *, epochs, batch_size, precision):
@@ -30,6 +32,6 @@ def images_of(options):
     config = recipe.load("cifar10_resnet20", settings, data=options.data).data
     found = data.load(config, 0, splits=("train", options.on))
     return [
-        (torch.from_numpy(split.images), torch.from_numpy(split.labels).long())
+        (torch.from_numpy(split.images).to(DEVICE), torch.from_numpy(split.labels).long().to(DEVICE))
         for split in (found.train, getattr(found, options.on))
     ]

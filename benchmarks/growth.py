@@ -31,7 +31,7 @@ def keywords(options):
 
 def measure(backend, network, options):
     """Return nanoseconds a multiplication (forward alone counted), microseconds an image, and images a second."""
-    child = _measure.Child("kcnn_fit", network, "float32", *keywords(options), backend=backend)
+    child = _measure.Child("kcnn_fit", network, "float32", *keywords(options), backend_name=backend)
     try:
         batch = options.get("batch_size", 128)
         steps = max(2, round(256 / batch))

@@ -1,4 +1,4 @@
-"""airbench94 (Jordan 2024) in plain PyTorch as an expert would write it for a CPU: what `cifar10_fast` is measured by.
+"""airbench94 (Jordan 2024) in plain PyTorch as an expert would write it: what `cifar10_fast` is measured by.
 
 python benchmarks/plain_airbench.py cifar10.tar.xz --on test     (its accuracy, and the seconds that its training takes)
 """
@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import torch
-from _plain import images_of, options_of
+from _plain import DEVICE, images_of, options_of
 from torch import nn
 from torch.nn import functional
 
@@ -63,7 +63,7 @@ class Images:
     """Training images uint8 (N, H, W, C): shuffled, each mirrored in every second epoch, and shifted by 2 pixels."""
 
     def __init__(self, images, labels):
-        flipped = torch.rand(len(images)) < 0.5
+        flipped = torch.rand(len(images), device=DEVICE) < 0.5
         images = torch.where(flipped[:, None, None, None], images.flip(2), images)
         first = functional.pad(images.permute(0, 3, 1, 2).float(), (PADDING,) * 4, "reflect")
         self.padded = first.byte().permute(0, 2, 3, 1).contiguous()
@@ -71,17 +71,18 @@ class Images:
 
     def epoch(self, number, batch_size):
         """Yield the whole batches of an epoch: images uint8 (b, H, W, C) and labels."""
-        order = torch.randperm(len(self.labels))
+        order = torch.randperm(len(self.labels), device=DEVICE)
         for rows in order[: len(order) // batch_size * batch_size].split(batch_size):
             yield self.shifted(rows, number % 2), self.labels[rows]
 
     def shifted(self, images, mirrored):
         _, side, _, channels = self.padded.shape
         size = side - 2 * PADDING
-        down, right = torch.randint(0, 2 * PADDING + 1, (2, len(images), 1))
-        columns = torch.arange(size) + right
+        down, right = torch.randint(0, 2 * PADDING + 1, (2, len(images), 1), device=DEVICE)
+        places = torch.arange(size, device=DEVICE)
+        columns = places + right
         columns = side - 1 - columns if mirrored else columns
-        index = ((images[:, None] * side + torch.arange(size) + down)[:, :, None]) * side + columns[:, None]
+        index = ((images[:, None] * side + places + down)[:, :, None]) * side + columns[:, None]
         return self.padded.view(-1, channels).index_select(0, index.view(-1)).view(*index.shape, channels)
 
 
@@ -100,8 +101,8 @@ class Training:
         self.images = Images(images, labels)
         self.batch_size, self.steps = batch_size, steps
         self.precision = precision
-        self.mean, self.std = (255 * torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-        self.model = Network().to(memory_format=torch.channels_last)
+        self.mean, self.std = (255 * torch.tensor(values, device=DEVICE).view(3, 1, 1) for values in (MEAN, STD))
+        self.model = Network().to(DEVICE, memory_format=torch.channels_last)
         self.model.learn_whitening(self.normalised(images[torch.randperm(len(images))[:5000]]))
         biases = [value for name, value in self.model.named_parameters() if is_norm_bias(self.model, name)]
         known = {id(bias) for bias in biases}
@@ -126,7 +127,7 @@ class Training:
         return (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def logits(self, x):
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "mixed_bfloat16"):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=self.precision == "mixed_bfloat16"):
             return self.model(x).float()
 
     def step(self):
@@ -177,7 +178,9 @@ def is_norm_bias(model, name):
 
 def trainer(network, precision, images, labels, batch_size):
     """Return a function that trains on the next `steps` batches and returns their mean loss, and the seconds."""
-    training = Training(torch.from_numpy(images), torch.from_numpy(labels).long(), batch_size, precision, 10_000)
+    training = Training(
+        torch.from_numpy(images).to(DEVICE), torch.from_numpy(labels).long().to(DEVICE), batch_size, precision, 10_000
+    )
 
     def train(steps):
         start = time.perf_counter()

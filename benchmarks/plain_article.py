@@ -6,7 +6,7 @@ python benchmarks/plain_article.py cifar10.tar.xz --on test     (its accuracy, a
 import time
 
 import torch
-from _plain import images_of, options_of
+from _plain import DEVICE, images_of, options_of
 from plain_torch import MEAN, STD, SimpleCNN, augment
 from torch.nn import functional
 
@@ -19,28 +19,28 @@ class Training:
     def __init__(self, images, labels, epochs, batch_size, precision):
         self.images, self.labels = images, labels
         self.batch_size, self.precision = batch_size, precision
-        self.mean, self.std = (255 * torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-        self.model = SimpleCNN().to(memory_format=torch.channels_last)
+        self.mean, self.std = (255 * torch.tensor(values, device=DEVICE).view(3, 1, 1) for values in (MEAN, STD))
+        self.model = SimpleCNN().to(DEVICE, memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
         self.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, T_max=epochs)
 
     def logits(self, pixels):
         x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "mixed_bfloat16"):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=self.precision == "mixed_bfloat16"):
             return self.model(x).float()
 
     def epoch(self):
         """Train on each image once; return the mean loss."""
         self.model.train()
         total = 0.0
-        for rows in torch.randperm(len(self.images)).split(self.batch_size):
+        for rows in torch.randperm(len(self.images), device=DEVICE).split(self.batch_size):
             self.optimizer.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(self.logits(augment(self.images[rows])), self.labels[rows])
             loss.backward()
             self.optimizer.step()
-            total += loss.item() * len(rows)
+            total += loss.detach() * len(rows)
         self.scheduler.step()
-        return total / len(self.images)
+        return float(total) / len(self.images)
 
     @torch.no_grad()
     def accuracy(self, images, labels):

@@ -1,4 +1,4 @@
-"""Plain PyTorch as an expert would write it for a CPU: channels last, autocast, the fused optimizer, one gather."""
+"""Plain PyTorch as an expert would write it: channels last, autocast, the fused optimizer, one gather."""
 
 import itertools
 import time
@@ -74,12 +74,14 @@ def augment(images):
     """Flip and crop each image of a uint8 batch (B, H, W, C) on its own."""
     batch, height, width, channels = images.shape
     padded = functional.pad(images, (0, 0, PADDING, PADDING, PADDING, PADDING))
-    down = torch.randint(0, 2 * PADDING + 1, (batch, 1))
-    right = torch.randint(0, 2 * PADDING + 1, (batch, 1))
-    columns = torch.arange(width).expand(batch, width)
-    columns = torch.where(torch.rand(batch, 1) < 0.5, width - 1 - columns, columns) + right
-    rows = torch.arange(height) + down
-    index = (torch.arange(batch)[:, None] * padded.shape[1] + rows)[:, :, None] * padded.shape[2] + columns[:, None]
+    on = {"device": images.device}
+    down, right = torch.randint(0, 2 * PADDING + 1, (2, batch, 1), **on)
+    columns = torch.arange(width, **on).expand(batch, width)
+    columns = torch.where(torch.rand(batch, 1, **on) < 0.5, width - 1 - columns, columns) + right
+    rows = torch.arange(height, **on) + down
+    index = (torch.arange(batch, **on)[:, None] * padded.shape[1] + rows)[:, :, None] * padded.shape[2] + columns[
+        :, None
+    ]
     return padded.view(-1, channels).index_select(0, index.view(-1)).view(batch, height, width, channels)
 
 

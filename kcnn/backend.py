@@ -25,6 +25,10 @@ AUTO = "auto"  # with --backend: the one that finishes first, which only a verb 
 # Older releases run code hidden in .keras files (CVE-2025-1550, CVE-2025-9905, CVE-2025-49655 and kin).
 OLDEST_SAFE_KERAS = (3, 15, 1)
 
+# Else GPUs round what they multiply in float32 to 10 bits (TF32), and each framework at other places; who sets the
+# variables decides otherwise.
+FULL_FLOAT32 = {"NVIDIA_TF32_OVERRIDE": "0", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -96,6 +100,8 @@ def select(name: str | None = None, device: str | None = None, reason: str = "as
         raise BackendError(f"Keras already runs on {current()!r}; start a new process for {choice.name!r}.")
     _select_device(device)
     os.environ["KERAS_BACKEND"] = choice.name
+    for name, value in FULL_FLOAT32.items():
+        os.environ.setdefault(name, value)
     if not any(isinstance(finder, _OthersLeftOut) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OthersLeftOut())
     if choice.name == "jax":

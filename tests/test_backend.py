@@ -47,6 +47,14 @@ def test_another_backend_after_keras_is_refused(backend_name, other_backends):
             backend.select(other)
 
 
+def test_float32_is_computed_in_full_unless_the_user_decides_otherwise(monkeypatch, backend_name):
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
+    monkeypatch.setenv("JAX_DEFAULT_MATMUL_PRECISION", "default")
+    backend.select(backend_name)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+    assert os.environ["JAX_DEFAULT_MATMUL_PRECISION"] == "default"
+
+
 @pytest.mark.parametrize("device", ["gpu:x", "cuda", "tpu"])
 def test_a_device_of_another_form_is_refused(device, backend_name):
     with pytest.raises(BackendError, match="'gpu:N'"):

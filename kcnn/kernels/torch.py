@@ -15,6 +15,8 @@ def conv(x, kernel, bias, strides, padding, dtype):
 
 def batch_norm(x, scale, offset, epsilon, shortcut, relu, dtype):
     dtype = getattr(torch, dtype)
+    if scale is None and offset is not None:  # CUDA's kernel gives an offset by itself no gradient
+        scale = torch.ones_like(offset)
     y, mean, inverse = torch.native_batch_norm(_first(x.to(dtype)), scale, offset, None, None, True, 0.0, epsilon)
     # In place, since the gradients of these need nothing that is overwritten.
     if shortcut is not None:

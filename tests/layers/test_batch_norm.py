@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kcnn.gradients import differentiate
+from kcnn.kernels import kernels
 from kcnn.layers.batch_norm import FusedBatchNormalization
 
 SHAPE = (32, 16, 16, 5)
@@ -47,6 +49,20 @@ def test_output_and_statistics_against_float64():
     assert np.sqrt(np.square(found - expected).mean()) < 5e-5
     np.testing.assert_allclose(ops.convert_to_numpy(norm.moving_mean), 0.1 * mean, rtol=2e-5)
     np.testing.assert_allclose(ops.convert_to_numpy(norm.moving_variance), 0.9 + 0.1 * variance, rtol=2e-5)
+
+
+@pytest.mark.parametrize("scale", [None, np.full(SHAPE[-1], 2, "float32")])
+def test_the_gradient_of_an_offset_with_and_without_a_scale(values, scale):
+    """By hand: an output is the offset and what does not depend on it."""
+    factors = np.random.default_rng(2).normal(size=SHAPE).astype("float32")
+    scale = None if scale is None else ops.convert_to_tensor(scale)
+
+    def weighted(offset):
+        y, *_ = kernels().batch_norm(ops.convert_to_tensor(values), scale, offset, 1e-5, None, False, "float32")
+        return ops.sum(ops.multiply(y, factors), (0, 1, 2))
+
+    _, gradient = differentiate(weighted, [])(np.zeros(SHAPE[-1], "float32"))
+    np.testing.assert_allclose(gradient, factors.sum((0, 1, 2)), rtol=1e-4)
 
 
 def test_with_relu_it_does_the_work_of_both(values):
