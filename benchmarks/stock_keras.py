@@ -46,7 +46,8 @@ def trainer(network, precision, images, labels, batch_size, jit_compile="auto"):
     clock = Clock()
 
     def train(steps):
-        count = min(steps * batch_size, len(images))
+        count = steps * batch_size
+        assert count <= len(images), "there are fewer images: take fewer --steps"
         logs = model.fit(images[:count], labels[:count], batch_size=batch_size, callbacks=[clock], verbose=0).history
         return logs["loss"][0], clock.seconds
 

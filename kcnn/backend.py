@@ -140,12 +140,13 @@ def admit_tensorflow() -> None:
     """Let TensorFlow be imported beside another backend, for a library that computes with it, off the GPU."""
     if "tensorflow" in installed() and os.environ.get("KERAS_BACKEND") != "tensorflow":
         _OthersLeftOut.admitted.add("tensorflow")
-        import_tensorflow_quietly()
-        sys.modules["tensorflow"].config.set_visible_devices([], "GPU")
+        import_tensorflow_quietly(hidden="GPU")
 
 
-def import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly(hidden: str | None = None) -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
+
+    It does not use devices of the kind `hidden`, "GPU" or "CPU"; once it has computed, that can no longer be told.
 
     Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard. What it says of no
     consequence later, as when it first compiles something, it leaves out for the level that it reads meanwhile.
@@ -154,6 +155,8 @@ def import_tensorflow_quietly() -> None:
     with stderr_silenced():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices()
+        if hidden:
+            tensorflow.config.set_visible_devices([], hidden)
         next(iter(tensorflow.data.Dataset.from_generator(lambda: [0], output_types="int32")))
 
 
@@ -194,8 +197,19 @@ def _select_device(device: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["KERAS_TORCH_DEVICE"] = "cpu"
-    elif match[1]:
-        os.environ["CUDA_VISIBLE_DEVICES"] = match[1]
+        return
+    for name in ("JAX_PLATFORMS", "KERAS_TORCH_DEVICE"):
+        if os.environ.get(name) == "cpu":
+            del os.environ[name]
+    if match[1]:
+        # Numbers count those that are visible, as the frameworks do: a scheduler may have lent but some.
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        lent = visible.split(",") if visible else None
+        if lent and int(match[1]) >= len(lent):
+            raise BackendError(
+                f"--device {device}: CUDA_VISIBLE_DEVICES={visible} counts from gpu:0 to gpu:{len(lent) - 1}."
+            )
+        os.environ["CUDA_VISIBLE_DEVICES"] = lent[int(match[1])] if lent else match[1]
 
 
 def make_deterministic(name: str) -> None:

@@ -42,8 +42,12 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     path = folder / f"step-{step:09d}-{_digest(content)}.npz"
     with atomic(path) as temporary:
         temporary.write_bytes(content)
-    for old in found(folder)[KEPT:]:
-        old.unlink()
+    others = [old for old in found(folder) if old != path]
+    # What stands behind this step is damaged, or of a training that this one does not go on from.
+    before = [old for old in others if old.name < f"step-{step:09d}"]
+    for old in others:
+        if old not in before[: KEPT - 1]:
+            old.unlink()
     return path
 
 

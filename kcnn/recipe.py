@@ -192,7 +192,7 @@ def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
         )
     if value("data", "name") == "folder" and not value("data", "path"):
         mistakes.append("data.path: name = 'folder' needs a path; on the command line, --data PATH")
-    if value("data", "validation") == 0:
+    if value("data", "validation") == 0 and not value("data", "path"):  # else the data may be divided already
         if value("callbacks", "best"):
             mistakes.append("callbacks.best: needs validation images, but data.validation is 0")
         stopping = value("callbacks", "early_stopping")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kcnn.errors import RunError
+from kcnn.errors import RunError, UsageError
 from kcnn.registry import did_you_mean
 
 try:
@@ -25,8 +25,14 @@ DEFAULT_PARENT = "saved_models"
 
 @contextlib.contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its name when the block ends without an error."""
+    """Yield a temporary path beside `path` that takes its name when the block ends without an error.
+
+    Raises:
+        UsageError: `path` is there and no file: a folder, a pipe, a device.
+    """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file that could be replaced.")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept, since writers such as Keras and matplotlib read the format from it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -42,6 +48,18 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path | str) -> None:
+    """Raise `RunError` where `folder` is not to be written to, or not to be made; nothing of the test is left."""
+    there = Path(folder).absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise RunError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -1,5 +1,6 @@
 """What a recipe becomes: the three graphs, and the training that they give."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -110,6 +111,34 @@ def test_every_way_of_training_lowers_the_loss(digits, settings):
     found = losses(assembled(digits, *settings), 12)
     assert np.isfinite(found).all()
     assert found[-1] < found[0]
+
+
+@pytest.mark.parametrize("setting", ["callbacks.best=true", "callbacks.early_stopping.monitor=val_accuracy"])
+def test_data_that_turn_out_to_have_no_validation_images(digits, setting):
+    found = recipe.load("smoke", (setting,))
+    training = assemble.assemble(found, replace(digits, validation=None))
+    with pytest.raises(RecipeError, match="needs validation images, and the data has none"):
+        assemble.callbacks(found, training, SimpleNamespace(history=None, path=None))
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_the_rates_of_the_updates_are_those_of_the_history(digits, every):
+    training = assembled(digits, f"optimizer.accumulation_steps={every}")
+    optimizer = training.model.optimizer
+    for step in range(2 * every):
+        used = float(keras.ops.convert_to_numpy(optimizer.learning_rate))  # of an update that this step may make
+        assert used == pytest.approx(training.learning_rate(step))
+        inputs, labels = training.batches[step]
+        training.model.train_on_batch(inputs, labels)
+
+
+def test_float16_has_a_loss_scale(digits):
+    training = assembled(digits, "precision=mixed_float16")
+    before = training.network.get_weights()
+    assert isinstance(training.model.optimizer, keras.optimizers.LossScaleOptimizer)
+    losses(training, 3)
+    after = training.network.get_weights()
+    assert any(not np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
 
 def test_class_weights_balance(digits):

@@ -61,6 +61,31 @@ def test_a_device_of_another_form_is_refused(device, backend_name):
         backend.select(backend_name, device)
 
 
+@pytest.mark.parametrize(
+    ("lent", "device", "expected"),
+    [
+        ("", "gpu:3", "3"),
+        ("4,5", "gpu:1", "5"),
+        ("MIG-1f", "gpu:0", "MIG-1f"),
+        ("4,5", "gpu", "4,5"),
+        ("4", "cpu", "-1"),
+    ],
+)
+def test_a_device_is_one_of_those_that_are_visible(monkeypatch, backend_name, lent, device, expected):
+    for name in ("JAX_PLATFORMS", "KERAS_TORCH_DEVICE"):
+        monkeypatch.setenv(name, "cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent)
+    backend.select(backend_name, device)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
+    assert ("JAX_PLATFORMS" in os.environ) == (device == "cpu")
+
+
+def test_a_device_beyond_those_that_are_visible_is_refused(monkeypatch, backend_name):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    with pytest.raises(BackendError, match=r"CUDA_VISIBLE_DEVICES=4,5 counts from gpu:0 to gpu:1"):
+        backend.select(backend_name, "gpu:2")
+
+
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(backend, "devices", lambda name: ["cpu:0 cpu"])
     with pytest.raises(BackendError, match="No GPU is visible to jax"):
@@ -102,3 +127,15 @@ def test_tensorflow_says_nothing_of_what_it_compiles():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, env=environment
     )
     assert result.stderr == ""
+
+
+@pytest.mark.skipif("tensorflow" not in backend.installed(), reason="is about TensorFlow")
+def test_tensorflow_beside_another_backend_leaves_the_gpu_alone_before_it_computes():
+    """Told later it refuses, and has taken the GPU's memory."""
+    code = (
+        "import tensorflow; from tensorflow.python.eager import context; from kcnn import backend; "
+        "tell = lambda devices, kind: print(devices, kind, context.context()._initialized); "
+        "tensorflow.config.set_visible_devices = tell; backend.import_tensorflow_quietly(hidden='GPU')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stdout.strip() == "[] GPU False", result.stderr

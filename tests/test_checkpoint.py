@@ -32,6 +32,16 @@ def test_the_last_two_are_kept(tmp_path):
     assert [checkpoint.read(path).step for path in checkpoint.found(tmp_path)] == [300, 20]
 
 
+def test_a_damaged_one_takes_nobodys_place(tmp_path):
+    checkpoint.save(tmp_path, 100, STATE)
+    damaged = checkpoint.save(tmp_path, 200, STATE)
+    damaged.write_bytes(b"x")
+    assert checkpoint.latest(tmp_path).step == 100
+    for step in (110, 120):
+        checkpoint.save(tmp_path, step, STATE)
+    assert [path.name[:14] for path in checkpoint.found(tmp_path)] == ["step-000000120", "step-000000110"]
+
+
 def test_an_empty_folder_has_none(tmp_path):
     assert checkpoint.latest(tmp_path) is None
     assert checkpoint.latest(tmp_path / "absent") is None

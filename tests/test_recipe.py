@@ -135,6 +135,8 @@ def test_a_mistake_is_named_by_its_place(setting, message):
 def test_watching_validation_without_validation_images_is_a_mistake():
     with pytest.raises(RecipeError, match=r"callbacks.best: needs validation images"):
         recipe.load("smoke", ("data.validation=0.0", "callbacks.best=true"))
+    # Images of one's own may be divided already, which is seen when they are read.
+    recipe.load("smoke", ("data.validation=0.0", "callbacks.best=true", "data.path=mine"))
 
 
 def test_settings_are_typed_and_may_be_words():

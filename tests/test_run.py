@@ -1,8 +1,9 @@
 import json
+import os
 
 import pytest
 
-from kcnn.errors import RunError
+from kcnn.errors import RunError, UsageError
 from kcnn.run import Run, atomic, write_text
 
 
@@ -75,3 +76,12 @@ def test_damaged_json_is_told_in_one_line(tmp_path):
     write_text(run.metrics, "{")
     with pytest.raises(RunError, match="damaged"):
         run.update_metrics({"a": 1})
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="no file that could be replaced"):
+        write_text(pipe, "x")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

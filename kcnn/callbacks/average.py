@@ -34,7 +34,7 @@ class AverageWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.average is None:
-            self.average = [ops.copy(weight) for weight in self._weights()]
+            self.average = [ops.copy(_value(weight)) for weight in self._weights()]
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
@@ -43,7 +43,7 @@ class AverageWeights(keras.callbacks.Callback):
         updates = self.steps // self.every
         decay = min(self.decay, (1 + updates) / (10 + updates))
         self.average = [
-            average + (1 - decay) * (ops.convert_to_tensor(weight) - average)
+            average + (1 - decay) * (_value(weight) - average)
             for average, weight in zip(self.average, self._weights(), strict=True)
         ]
 
@@ -61,7 +61,7 @@ class AverageWeights(keras.callbacks.Callback):
 
     def _show_average(self):
         if self.trained is None and self.average is not None:
-            self.trained = [ops.copy(weight) for weight in self._weights()]
+            self.trained = [ops.copy(_value(weight)) for weight in self._weights()]
             self._assign(self.average)
 
     def _assign(self, values):
@@ -72,6 +72,11 @@ class AverageWeights(keras.callbacks.Callback):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         return [weight for weight in self.model.weights if "float" in str(weight.dtype)]
+
+
+def _value(weight):
+    """Return the tensor of a weight without its history, which PyTorch would carry on from step to step."""
+    return ops.stop_gradient(ops.convert_to_tensor(weight))
 
 
 def _arrays(values):

@@ -3,12 +3,12 @@
 import errno
 import gc
 import importlib
-import os
 import sys
 
 import click
 
 from kcnn import __version__
+from kcnn.cli._streams import stderr_unheard, to_nobody
 from kcnn.errors import Interrupted, KcnnError
 from kcnn.registry import did_you_mean
 
@@ -58,13 +58,20 @@ def cli():
 
 def main(arguments=None):
     """Run the command line and exit: 0 done, 1 the work failed, 2 the call was wrong."""
+    with stderr_unheard():
+        code = _exit_code(arguments)
+    sys.exit(code)
+
+
+def _exit_code(arguments):
     debug = "--debug" in (sys.argv if arguments is None else arguments)
     interrupted = False
     try:
         # Not cli.main, which answers a closed pipe with exit code 1 by itself.
         with cli.make_context("kcnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout:  # None where it was closed before Python began
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
@@ -81,8 +88,7 @@ def main(arguments=None):
         code = 1
         interrupted = True
     except BrokenPipeError:
-        # The reader has gone, as `head` does; nothing more can be said, not even by Python on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        to_nobody(sys.stdout)  # whose reader has seen enough
         code = 0
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
@@ -95,7 +101,7 @@ def main(arguments=None):
         code = _tell(f"This should not happen: {type(error).__name__}: {first} (--debug shows where)", debug, 1)
     if interrupted:
         gc.collect()  # else TensorFlow complains on stderr that Python has gone before its dataset
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _tell(message, debug, code):

@@ -3,6 +3,7 @@
 import click
 
 from kcnn.cli._options import data_option, debug_option, device_option, json_option
+from kcnn.cli._streams import screen
 
 
 @click.command("bench")
@@ -74,7 +75,6 @@ def _exports(run, backends, rounds, as_json):
 
 def _show_exports(found):
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     rows = []
@@ -89,14 +89,12 @@ def _show_exports(found):
         table.add_column(header, justify="right" if header else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    screen = Console(highlight=False, markup=False)
-    with screen.capture() as shown:
-        screen.print(table)
-        screen.print(
-            f"The first is the trained model. Medians and 99th percentiles of {found.rounds} rounds in turns. "
-            f"{found.machine['processor']}, {found.machine['cores']} cores."
-        )
-    click.echo(shown.get(), nl=False)
+    shown = screen(highlight=False, markup=False)
+    shown.print(table)
+    shown.print(
+        f"The first is the trained model. Medians and 99th percentiles of {found.rounds} rounds in turns. "
+        f"{found.machine['processor']}, {found.machine['cores']} cores."
+    )
 
 
 def _names(text):
@@ -105,7 +103,6 @@ def _names(text):
 
 def _show(found):
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from kcnn.workflows.auto import duration
@@ -127,16 +124,14 @@ def _show(found):
             f"{speed.memory:,.0f}" if speed.memory else "-",
             duration(speed.whole(recipe, found.train, found.validation)),
         )
-    screen = Console(highlight=False, markup=False)
-    with screen.capture() as shown:  # rich itself would end with exit code 1 where the reader has gone
-        screen.print(table)
-        screen.print(
-            f"Seconds to import and compile; steps of {recipe.batch_size} images, medians of {found.rounds} rounds ± "
-            f"half of their range; total: {recipe.epochs} epochs of {found.train:,} images. "
-            f"{found.machine['processor']}, {found.machine['cores']} cores."
-        )
-        for name, reason in found.failures.items():
-            screen.print(f"Failed: {name}: {reason}")
-        first = found.speeds[0]
-        screen.print(f"First: {first.backend} at {first.precision.removeprefix('mixed_')}.")
-    click.echo(shown.get(), nl=False)
+    shown = screen(highlight=False, markup=False)
+    shown.print(table)
+    shown.print(
+        f"Seconds to import and compile; steps of {recipe.batch_size} images, medians of {found.rounds} rounds ± "
+        f"half of their range; total: {recipe.epochs} epochs of {found.train:,} images. "
+        f"{found.machine['processor']}, {found.machine['cores']} cores."
+    )
+    for name, reason in found.failures.items():
+        shown.print(f"Failed: {name}: {reason}")
+    first = found.speeds[0]
+    shown.print(f"First: {first.backend} at {first.precision.removeprefix('mixed_')}.")

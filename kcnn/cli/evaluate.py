@@ -15,6 +15,7 @@ from kcnn.cli._options import (
     tta_option,
     use_backend,
 )
+from kcnn.cli._streams import screen
 
 MOST_ROWS = 20  # classes that the terminal shows
 CURVES = "error_curves.png"
@@ -229,7 +230,6 @@ def _show_corruptions(result):
 
 def _show_table(columns, rows):
     """Print a table whose first column is names and whose others are numbers."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -239,4 +239,4 @@ def _show_table(columns, rows):
         column.justify = "right"
     for name, *numbers in rows:
         table.add_row(Text(name), *numbers)  # a name may hold what rich takes for markup
-    Console().print(table)
+    screen().print(table)

@@ -5,6 +5,7 @@ import re
 import click
 
 from kcnn.cli._options import backend_option, debug_option, device_option, json_option, show_json, use_backend
+from kcnn.cli._streams import screen
 from kcnn.registry import METHODS
 
 ALL = "all"
@@ -147,7 +148,6 @@ def _document(found):
 
 
 def _show(found):
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -161,12 +161,12 @@ def _show(found):
         # Names may hold what rich takes for markup.
         image, label, predicted = map(Text, (one.image, one.label, one.predicted))
         table.add_row(image, label, f"{one.probability:.1%}", predicted)
-    Console().print(table)
+    screen().print(table)
     if found.scores:
         scores = Table("method", "deletion", "insertion")
         for name, row in found.scores.items():
             scores.add_row(name, f"{row['deletion']:.3f}", f"{row['insertion']:.3f}")
-        Console().print(scores)
+        screen().print(scores)
         count = next(iter(found.scores.values()))["count"]
         click.echo(f"Mean areas, {count:,} images: deletion should be low, insertion high. Curves: {found.curves}")
     methods = list(dict.fromkeys(one.method for one in read))

@@ -3,6 +3,7 @@
 import click
 
 from kcnn.cli._options import data_option, debug_option, json_option
+from kcnn.cli._streams import screen
 
 ALL_STEPS = 3
 SHOWN = (0, 1, 2, 5, 10, 15)  # steps that the table shows, beside each 20th and the last
@@ -68,23 +69,22 @@ def _comes_with_its_data(name):
 
 
 def _show(found, out):
-    from rich.console import Console
 
-    screen = Console(highlight=False, markup=False)
-    screen.print(_steps(found))
-    screen.print(
+    shown = screen(highlight=False, markup=False)
+    shown.print(_steps(found))
+    shown.print(
         f"loss=, grad=: difference relative to {found.backends[0]} of a step that both take from its weights. The "
         "rest is of runs on their own: own is the relative difference of the loss, then the largest differences of "
         "weights after the step."
     )
     if found.biases:
-        screen.print(
+        shown.print(
             f"biases: the {len(found.biases)} in front of a batch norm, which takes them away again. Training leaves "
             "them out, so their gradient is exactly zero; stats: the norms' statistics, less what such biases add."
         )
-    screen.print(_verdicts(found))
+    shown.print(_verdicts(found))
     for name, logits in found.logits.items():
-        screen.print(
+        shown.print(
             f"{name}: after {len(found.rows)} steps, logits of held-out images differ by at most "
             f"{logits['difference']:.1e}; the first guess agrees on {logits['agreement']:.1%}."
         )
@@ -140,7 +140,6 @@ def _exponent(value):
 
 
 def _show_all(found):
-    from rich.console import Console
 
     table = _table("recipe", "backend", "steps", "logits before", "loss=", "own loss", "verdict", left=2)
     for result in found:
@@ -154,7 +153,7 @@ def _show_all(found):
                 *[_exponent(result.check(name, key).value) for key in ("logits", "same_weights_loss", "own_run_loss")],
                 "FAILS" if failed else "holds",
             )
-    Console().print(table)
+    screen().print(table)
     for result in found:
         for check in result.checks:
             if not check.holds:

@@ -16,6 +16,7 @@ from kcnn.cli._options import (
     tta_option,
     use_backend_to_open,
 )
+from kcnn.cli._streams import screen
 
 FORMS = ("table", "csv", "jsonl", "json", "parquet")
 EMBEDDED = ("jsonl", "json", "parquet")  # forms that have a place for embeddings
@@ -57,7 +58,11 @@ def command(run, images, calibrated, form, output, resume, null, backend, device
     from kcnn.data.named import named_images
 
     with counting() as progress:
-        listed = sys.stdin.buffer if LISTED in images else None
+        listed = None
+        if LISTED in images:
+            if sys.stdin is None:
+                raise click.UsageError("`-` is a list on stdin, which is closed.")
+            listed = sys.stdin.buffer
         images, options["total"] = named_images(images, listed, null=null, progress=progress)
     use_backend_to_open(run, backend, device)
 
@@ -163,7 +168,6 @@ def _show_tables(batches, told, live):
 
 
 def _show_table(predictions):
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -177,4 +181,4 @@ def _show_table(predictions):
         then = ", ".join(f"{name} {p:.1%}" for name, p in others)
         # Names may look like markup.
         table.add_row(Text(one.image), Text(one.label), f"{one.probability:.1%}", Text(then))
-    Console().print(table)
+    screen().print(table)

@@ -85,7 +85,7 @@ def _members(path):
     members = _zip_members if path.suffix.lower() == ".zip" else _tar_members
     for name, size, refusal, read in members(path):
         parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
-        if parts[0] in ("", "..") or ".." in parts or ":" in parts[0]:
+        if not parts or parts[0] in ("", "..") or ".." in parts or ":" in parts[0]:
             refusal = "its path leads out of the archive"
         elif size > MAX_MEMBER:
             refusal = f"it has {size:,} bytes, more than {MAX_MEMBER:,}"

@@ -31,6 +31,7 @@ WORTH_A_HELPER = 2000  # images; a process more starts in the time in which one 
 BACKGROUND = (255, 255, 255, 255)
 
 ORIENTATION_TAG = 0x0112
+PNG_ORIENTATIONS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # without these a PNG says none
 ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -194,15 +195,22 @@ def read_pixels(source, image_shape, resize):
     return _as_array(image, channels)
 
 
-def peek(source) -> tuple[int, int, bool]:
-    """Return (height, width, is it grey) of one image, mostly from its header. Raises ImageError."""
+def peek(source, most_pixels: int = MAX_PIXELS) -> tuple[int, int, bool]:
+    """Return (height, width, is it grey) of one image, mostly from its header.
+
+    Raises:
+        ImageError: It cannot be read, or has more than `most_pixels`, which is found before anything is decoded.
+    """
     if isinstance(source, np.ndarray):
         return *source.shape[:2], source.shape[2:] in ((), (1,))
     with _reasons:
-        image = _open(_read(source))
+        data = _read(source)
+        image = _open(data, most_pixels)
         width, height = image.size
-        # Pillow turns TIFF by itself, and its size is already that of the turned image.
-        if image.format != "TIFF" and _orientation(image) >= 5:
+        # Pillow turns TIFF by itself, and its size is already that of the turned image. A PNG it would decode to look
+        # for what most have not.
+        known = image.format == "TIFF" or (image.format == "PNG" and not any(word in data for word in PNG_ORIENTATIONS))
+        if not known and _orientation(image) >= 5:
             width, height = height, width
         return height, width, _is_grey(image)
 
@@ -227,13 +235,13 @@ def _read(source):
     return data
 
 
-def _open(data):
+def _open(data, most_pixels=MAX_PIXELS):
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
-        _check_size(_size_of_bomb(data))
+        _check_size(_size_of_bomb(data), most_pixels)
         raise
-    _check_size(image.size)
+    _check_size(image.size, most_pixels)
     return image
 
 
@@ -246,10 +254,10 @@ def _size_of_bomb(data):
     return MAX_PIXELS, MAX_PIXELS
 
 
-def _check_size(size):
+def _check_size(size, most_pixels):
     width, height = size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width} x {height} pixels are more than the {MAX_PIXELS:,} that kcnn decodes")
+    if width * height > most_pixels:
+        raise ImageError(f"{width} x {height} pixels are more than the {most_pixels:,} that are decoded")
     if min(size) < MIN_SIDE:
         raise ImageError(f"{width} x {height} pixels are fewer than {MIN_SIDE} x {MIN_SIDE}")
 

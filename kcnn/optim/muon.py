@@ -42,8 +42,8 @@ class Muon(keras.optimizers.Optimizer):
 
     @staticmethod
     def makes_orthogonal(variable):
-        """Whether a variable is the kernel of a convolution."""
-        return len(variable.shape) == 4
+        """Whether a variable is the kernel of a convolution, but of none that keeps each channel to itself."""
+        return len(variable.shape) == 4 and variable.shape[-1] > 1
 
     def _use_weight_decay(self, variable):
         return not self.makes_orthogonal(variable) and super()._use_weight_decay(variable)

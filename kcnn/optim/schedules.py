@@ -86,10 +86,10 @@ def _warm_up(factors, steps_per_epoch, warmup_epochs, epochs):
 
 
 class LearningRateTable(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate looked up by the number of updates made so far.
+    """A learning rate looked up by the number of steps made so far, those that accumulate a gradient included.
 
     Args:
-        rates: 1-D float array, one learning rate an update; the last one holds beyond its end.
+        rates: 1-D float array, one learning rate a step; the last one holds beyond its end.
     """
 
     def __init__(self, rates):

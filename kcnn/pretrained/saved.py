@@ -1,6 +1,5 @@
 """Weights in a file of Keras 3; no model is built of it and no code in it is run."""
 
-import hashlib
 import io
 import json
 import zipfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import h5py
 
+from kcnn.digest import sha256
 from kcnn.errors import WeightsError
 from kcnn.pretrained.weights import Weights
 from kcnn.run import Run
@@ -29,7 +29,7 @@ class Saved(Weights):
         self.path = Path(path).resolve()
         self.source = str(path)
         try:
-            self.digest = _sha256(self.path)
+            self.digest = sha256(self.path)
             self.mean, self.std = _normalisation(self._config())
         except (OSError, ValueError, TypeError, AttributeError, LookupError, zipfile.BadZipFile) as error:
             raise WeightsError(
@@ -92,8 +92,3 @@ def _normalisation(config):
             mean = [-offset * each for offset, each in zip(layer["config"]["offset"], std, strict=True)]
             return tuple(tuple(round(value, 12) + 0.0 for value in values) for values in (mean, std))
     return None, None
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

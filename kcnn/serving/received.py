@@ -3,9 +3,10 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 from starlette.exceptions import HTTPException
 
 from kcnn.data.decode import peek, read_pixels
@@ -37,7 +38,8 @@ class Images(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: list[str | Named]
+    # Without the first a large body would give two errors for each wrong element, of which one is told.
+    images: Annotated[list[str | Named], FailFast()]
 
 
 async def images_of(request, limits):
@@ -101,7 +103,8 @@ def _too_many(limits):
 
 
 def _name(name, number):
-    return name[:NAME] if name else f"image {number}"
+    # The sender chooses the charset of a form, and in some a name is no text that an answer could hold.
+    return name[:NAME].encode("utf-8", "replace").decode() if name else f"image {number}"
 
 
 def pixels_of(one, image_shape, resize, most_pixels):
@@ -111,9 +114,7 @@ def pixels_of(one, image_shape, resize, most_pixels):
         ImageError: With the reason alone: it is no image, damaged, or of too many pixels.
     """
     data = _unwrapped(one.data) if isinstance(one.data, str) else one.data
-    height, width, _ = peek(data)
-    if height * width > most_pixels:
-        raise ImageError(f"{width} x {height} pixels are more than the {most_pixels:,} that this server decodes")
+    height, width, _ = peek(data, most_pixels)
     # A copy: what Pillow gives may not be written to, and PyTorch says so of any such array.
     return np.array(read_pixels(data, image_shape, resize)), (height, width)
 

@@ -29,7 +29,7 @@ def bind(host, port):
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one of a host
         if found:
             found.close()
         raise UsageError(f"Cannot listen on {host}:{port}: {_reason(error)}") from error
@@ -42,6 +42,8 @@ def _reason(error):
         errno.EACCES: "ports below 1024 are for the administrator. Choose another --port.",
         errno.EADDRNOTAVAIL: "this machine has no such address.",
     }
+    if isinstance(error, UnicodeError):
+        return "that is no name of a host."
     return reasons.get(error.errno, f"{(error.strerror or str(error)).lower()}.")
 
 

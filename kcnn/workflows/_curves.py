@@ -7,7 +7,6 @@ from kcnn.run import atomic
 
 def draw_curves(rows, path):
     """Draw loss, accuracy and learning rate over the epochs."""
-    epochs = [row["epoch"] for row in rows]
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     panels = figure.subplots(1, 3)
     marker = "o" if len(rows) < 30 else None
@@ -21,9 +20,10 @@ def draw_curves(rows, path):
         strict=True,
     ):
         for name in names:
-            if name in rows[-1]:
+            known = [(row["epoch"], row[name]) for row in rows if name in row]  # a forced resume may bring or end one
+            if known:
                 label = "validation" if name.startswith("val_") else "training"
-                axes.plot(epochs, [row[name] for row in rows], marker=marker, markersize=3, label=label)
+                axes.plot(*zip(*known, strict=True), marker=marker, markersize=3, label=label)
         axes.set_title(title)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)

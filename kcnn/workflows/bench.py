@@ -69,7 +69,7 @@ def bench(recipe, *, backends=None, precisions=None, steps=STEPS, rounds=ROUNDS,
     Args:
         recipe: What `kcnn.recipe.load` returned.
         backends: Names; default: all that are installed.
-        precisions: Of `PRECISIONS`; default: the recipe's own and bfloat16.
+        precisions: Of `PRECISIONS`; default: the recipe's own, float32 and bfloat16.
         steps: Training steps, and validation batches, of one round at most.
         rounds: How often each backend has its turn, after a first round that is not counted.
         device: "cpu", "gpu", "gpu:N" or None.

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from kcnn import backend
-from kcnn.run import DEFAULT_PARENT
+from kcnn.errors import RunError
+from kcnn.run import DEFAULT_PARENT, check_writable
 
 SECONDS = 120  # for one framework to be imported
 
@@ -60,6 +61,8 @@ def _devices_in_child(name):
 
 
 def _writable(folder):
-    while not folder.exists():
-        folder = folder.parent
-    return os.access(folder, os.W_OK)
+    try:
+        check_writable(folder)
+    except RunError:
+        return False
+    return True

@@ -13,10 +13,11 @@ from kcnn import __version__, backend
 from kcnn import recipe as recipes
 from kcnn.digest import files_of, sha256
 from kcnn.environment import machine
-from kcnn.errors import RunError, UsageError
+from kcnn.errors import UsageError
 from kcnn.formats.exported import CERTIFICATE, check_installed, install_command, missing, versions
 from kcnn.formats.metadata import Metadata
 from kcnn.registry import FORMATS, did_you_mean
+from kcnn.run import check_writable
 from kcnn.workflows import _encoded
 from kcnn.workflows._certified_images import certified_images
 from kcnn.workflows._child import Child, ended_by_sigterm
@@ -77,7 +78,7 @@ def export(
     for name in formats:
         check(name, quantize)
     reference = _reference(run, reference)
-    _check_writable(run.exports)
+    check_writable(run.exports)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
         stack.callback(_remove_if_empty, run.exports)
@@ -108,16 +109,6 @@ def check(name, quantize):
             f"Install it with: {install_command(lacking)}"
         )
     check_installed(name)
-
-
-def _check_writable(folder):
-    """Make a folder; raise `RunError` where nothing can be written to it, before any work is lost."""
-    try:
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RunError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def _remove_if_empty(folder):

@@ -15,7 +15,7 @@ from kcnn.callbacks.one_training import OneTraining
 from kcnn.environment import describe
 from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.pretrained import located
-from kcnn.run import DEFAULT_PARENT, Run, atomic, write_text
+from kcnn.run import DEFAULT_PARENT, Run, atomic, check_writable, write_text
 from kcnn.workflows._curves import draw_curves
 from kcnn.workflows._prepare import prepare
 from kcnn.workflows.report import write_report
@@ -54,7 +54,8 @@ def fit(
         RecipeError, DataError, ImageError, TrainingError: As their messages say.
     """
     if name:
-        Run.check_free(out, name)  # before minutes go into reading images
+        Run.check_free(out, name)
+    check_writable(out)  # before minutes go into reading images
     recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say)
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
@@ -64,7 +65,7 @@ def fit(
             run.write_json(run.environment, _environment(command, dataset, weights))
             _train(run, recipe, dataset, weights, _identity(recipe, dataset, weights), None, extra_callbacks, say)
     except BaseException:
-        if not checkpoint.found(run.checkpoints):
+        if not (run.model.is_file() or checkpoint.found(run.checkpoints)):
             run.remove()  # nothing was done that could be lost, and the name is free again
         raise
     return run
@@ -278,10 +279,11 @@ def save(run, recipe, dataset, training, rows):
         "seconds": round(sum(row["seconds"] for row in rows), 3),
         "images_per_second": float(np.median([row["images_per_second"] for row in rows])),
     }
-    if dataset.validation is not None:
-        kept = rows[-1]
+    validated = [row for row in rows if "val_loss" in row]
+    if dataset.validation is not None and validated:
+        kept = validated[-1]
         if recipe.callbacks.best:
-            kept = max(rows, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+            kept = max(validated, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
         numbers |= {
             "val_count": len(dataset.validation),
             "val_loss": kept["val_loss"],

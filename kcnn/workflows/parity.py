@@ -11,8 +11,8 @@ import numpy as np
 
 from kcnn import backend
 from kcnn import recipe as recipes
-from kcnn.errors import BackendError, UsageError
-from kcnn.run import atomic, write_text
+from kcnn.errors import BackendError
+from kcnn.run import atomic, check_writable, write_text
 from kcnn.workflows._child import Child, ended_by_sigterm
 
 FIRST_STEPS = 20  # of runs on their own, whose losses have a tolerance; docs/parity.md says how they part
@@ -114,14 +114,11 @@ def parity(jobs, *, backends=None, out="parity", progress=None):
 
     Raises:
         BackendError: A backend is unknown or not installed, or there are fewer than two.
-        UsageError: `out` is no folder and cannot become one.
+        RunError: Nothing can be written to `out`.
         KcnnError: What one of the backends could not do.
     """
     names = _backends(backends)
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)  # before minutes go into comparing
-    except OSError as error:
-        raise UsageError(f"Cannot make the folder {out}: {error.strerror}.") from error
+    check_writable(out)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-parity-")))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kcnn import __version__
 from kcnn.digest import sha256
-from kcnn.errors import RunError
+from kcnn.formats import exported
 from kcnn.run import Run, atomic
 from kcnn.workflows._partial import growing
 from kcnn.workflows._rows import ParquetRows, text_rows
@@ -98,11 +98,12 @@ def _identity(source, model, form, options):
 
 def _digest(source, model):
     """Return the SHA-256 of a model's files and of what else decides its answers, in hexadecimal."""
-    path = Path(source)
-    try:
-        files = [path if path.is_file() else Run.open(path).model]
-    except RunError:
-        files = sorted(found for found in path.rglob("*") if found.is_file())
+    export = exported.found(source)
+    path = Path(export[1] if export else source)
+    if path.is_file():
+        files = [path]
+    else:
+        files = sorted(found for found in path.rglob("*") if found.is_file()) if export else [Run.open(source).model]
     about = [list(model.class_names), list(model.image_shape), model.resize]
     digest = hashlib.sha256(json.dumps(about).encode())
     for found in files:

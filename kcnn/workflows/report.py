@@ -141,10 +141,12 @@ def _curves(rows):
     ):
         series = {
             label: [
-                (row["epoch"], row[name], f"epoch {row['epoch']:.0f}, {label}: {row[name]:.4g}", DOT) for row in rows
+                (row["epoch"], row[name], f"epoch {row['epoch']:.0f}, {label}: {row[name]:.4g}", DOT)
+                for row in rows
+                if name in row  # a forced resume may bring or end one
             ]
             for label, name in names.items()
-            if name in rows[0]
+            if any(name in row for row in rows)
         }
         ends = "; ".join(f"{label} from {line[0][1]:.3g} to {line[-1][1]:.3g}" for label, line in series.items())
         summary = f"{title} over {len(rows)} epochs: {ends}."

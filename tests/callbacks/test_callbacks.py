@@ -84,6 +84,14 @@ def test_the_average_does_not_disturb_the_training():
             np.testing.assert_array_equal(a, b)
 
 
+def test_the_average_does_not_remember_how_it_came_about():
+    """PyTorch would keep the history of every step in memory."""
+    model, x, y = model_and_data()
+    averaging = AverageWeights(0.9)
+    fit(model, x, y, [averaging])
+    assert not any(getattr(value, "requires_grad", False) for value in averaging.average)
+
+
 def test_validation_sees_the_average():
     model, x, y = model_and_data()
     fit(model, x, y, [AverageWeights(0.9)])

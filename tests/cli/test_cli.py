@@ -117,6 +117,32 @@ def test_a_reader_that_leaves_is_no_error(smoke_run, digit_files):
     assert "BrokenPipe" not in result.stderr
 
 
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_reader_that_leaves_is_no_error_in_any_form(smoke_run, digit_files, form):
+    command = f"{sys.executable} -m kcnn predict {smoke_run.path} {digit_files} --format {form} | true"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_work_goes_on_though_nobody_reads_stderr(smoke_run, digit_files, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"x")
+    out = tmp_path / "out.csv"
+    command = f"{sys.executable} -m kcnn predict {smoke_run.path} {bad} {digit_files} --output {out} 2> >(true)"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == 1  # of the image that could not be read
+    assert len({line.split(",")[0] for line in out.read_text().splitlines()}) > 40
+
+
+@pytest.mark.parametrize(("closing", "code"), [(">&-", 0), ("<&-", 2)])
+def test_streams_that_are_closed_from_the_beginning(smoke_run, closing, code):
+    verb = "datasets" if code == 0 else f"predict {smoke_run.path} -"
+    command = f"{sys.executable} -m kcnn {verb} {closing}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    assert "should not happen" not in result.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, child, backend_name):
     disk = tmp_path / "disk"

@@ -106,3 +106,11 @@ def test_no_images_inside(tmp_path):
         archive.writestr("cat/1.txt", b"data")
     with pytest.raises(DataNotFoundError, match="holds no images"):
         folder(str(tmp_path / "a.zip"))
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(".", b"x")
+    entries, skipped = read_archive(tmp_path / "a.zip", 1)
+    assert not entries
+    assert [reason for _, reason in skipped] == ["its path leads out of the archive"]

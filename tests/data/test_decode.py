@@ -309,6 +309,19 @@ def test_pillow_warnings_do_not_leak():
     assert warnings.filters == before
 
 
+def test_peek_decodes_no_png_and_no_image_that_is_too_large(rgb, monkeypatch):
+    def decoded(image):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", decoded)
+    exif = Image.Exif()
+    exif[decode_module.ORIENTATION_TAG] = 6
+    height, width = rgb.shape[:2]
+    assert peek(encode(Image.fromarray(rgb))) == (height, width, False)
+    with pytest.raises(ImageError, match=f"{width} x {height} pixels are more than the 10 "):
+        peek(encode(Image.fromarray(rgb), exif=exif), 10)
+
+
 @pytest.mark.parametrize(("mode", "grey"), [("L", True), ("1", True), ("LA", True), ("RGB", False), ("CMYK", False)])
 def test_peek_sees_grey(mode, grey):
     format = "TIFF" if mode == "CMYK" else "PNG"

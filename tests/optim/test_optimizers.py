@@ -129,6 +129,13 @@ def test_accumulated_gradients_are_averaged(problem):
         np.testing.assert_allclose(each[i], whole[i], rtol=1e-5, atol=1e-6)
 
 
+def test_muon_leaves_kernels_of_single_channels_to_the_descent(problem):
+    """A depthwise kernel has one filter a channel, and no matrix to make orthogonal."""
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 8, 1)).astype("float32")
+    (moved,) = run(optimizers.muon(others_factor=1.0), [kernel], [[1e-6 * kernel]], names=(None,))
+    np.testing.assert_allclose(moved, kernel, rtol=1e-4)
+
+
 def test_two_ways_of_clipping_are_refused():
     with pytest.raises(ValueError, match="not both"):
         optimizers.adam(clip_norm=1.0, clip_value=1.0)

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from known import POISON, Known, as_json, encoded, picture, post, serving, share
 from PIL import Image
+from pydantic import ValidationError
 
 from kcnn.serving import server
 from kcnn.serving.limits import Limits
+from kcnn.serving.received import Images
 
 
 def bomb(width, height):
@@ -88,6 +90,22 @@ def test_a_wrong_request_gets_a_reason(client, what):
     response = client.post("/v1/predict", **options)
     assert response.status_code == status
     assert words in response.json()["error"]
+
+
+def test_of_many_mistakes_one_is_looked_for(client):
+    with pytest.raises(ValidationError) as error:
+        Images.model_validate_json('{"images": [' + "0," * 999 + "0]}")
+    assert error.value.error_count() == 2  # the first element is neither a text nor an object
+
+
+def test_a_name_that_is_no_text_is_answered(client):
+    head = b'--x\r\nContent-Disposition: form-data; name="image"; filename="+2AA-.png"\r\n\r\n'
+    body = head + picture(0) + b"\r\n--x--\r\n"
+    response = client.post(
+        "/v1/predict", content=body, headers={"Content-Type": FORM["Content-Type"] + "; charset=utf-7"}
+    )
+    assert response.status_code == 200
+    assert response.json()["predictions"][0]["image"] == "?.png"
 
 
 def test_explaining_has_mistakes_of_its_own(client):

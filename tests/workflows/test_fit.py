@@ -57,6 +57,27 @@ def test_another_seed_is_another_run(smoke_run, tmp_path):
     assert other.history.read_text().splitlines()[1] != smoke_run.history.read_text().splitlines()[1]
 
 
+def test_a_finished_run_stays_though_its_report_is_interrupted(tmp_path, monkeypatch):
+    from kcnn.workflows import fit as module
+
+    def interrupted(run):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "write_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe.load("smoke", ("epochs=1", "data.limit=64")), out=tmp_path, name="whole")
+    assert {path.name for path in (tmp_path / "whole").iterdir()} >= {"model.keras", "history.csv", "metrics.json"}
+
+
+def test_where_nothing_can_be_written_is_told_before_images_are_read(tmp_path, monkeypatch):
+    from kcnn.workflows import fit as module
+
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(module, "prepare", None)
+    with pytest.raises(RunError, match="Cannot write to"):
+        fit(recipe.load("smoke"), out=tmp_path / "file")
+
+
 def test_a_taken_name_is_refused_before_anything_is_done(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("kept")

@@ -183,7 +183,7 @@ def test_a_backend_that_dies_is_told(tmp_path, monkeypatch):
         (["digits", "--backends", "jax"], "two backends or more"),
         (["digits", "--backends", "jax,jex"], "Did you mean 'jax'?"),
         (["digits", "--backends", ""], "two backends or more"),
-        (["digits", "--out", __file__], "Cannot make the folder"),
+        (["digits", "--out", __file__], "Cannot write to"),
         (["digts"], "Did you mean 'digits'?"),
         (["digits", "--steps", "0"], "0 is not in the range"),
         (["--recipe-all"], "--data PATH"),

@@ -307,6 +307,19 @@ def test_another_model_is_refused(begun, model, smoke_run, images, tmp_path):
         )
 
 
+def test_an_export_below_saved_models_counts_with_its_bytes(model, tmp_path, monkeypatch):
+    from kcnn.workflows import predict_to_file as module
+
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "saved_models" / "mine" / "exports" / "onnx" / "model.onnx"
+    file.parent.mkdir(parents=True)
+    (file.parent / "certificate.json").write_text("{}")
+    file.write_bytes(b"one")
+    before = module._digest("mine/exports/onnx", model)
+    file.write_bytes(b"two")
+    assert module._digest("mine/exports/onnx", model) != before
+
+
 def test_other_images_are_refused(begun, write, images, digit_files):
     others = sorted(images.iterdir())
     for paths in (others[1:], [others[1], others[0], *others[2:]], others[:7]):

@@ -169,6 +169,16 @@ def test_force_goes_on_with_a_changed_recipe(half):
     assert recipe.load(half.recipe).epochs == 6
 
 
+def test_force_goes_on_without_validation_images(half):
+    """History, curves and report then know them of the first epochs alone."""
+    settings = ("data.validation=0.0", "callbacks.best=false", "callbacks.early_stopping.monitor=loss")
+    resume(half, recipe=recipe.load(half.recipe, settings), force=True)
+    rows = half.read_history()
+    assert ["val_loss" in row for row in rows] == [True, False, False, False]
+    assert half.curves.is_file()
+    assert (half.report / "index.html").is_file()
+
+
 def test_force_cannot_give_the_weights_to_another_network(half):
     with pytest.raises(CheckpointError, match="model"):
         resume(half, recipe=recipe.load(half.recipe, ("model.width=16",)), force=True)
