@@ -20,14 +20,7 @@ class Child:
 
     def __init__(self, module, network, precision, *keywords, backend_name=None):
         path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-        variables = {
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "PYTHONPATH": path,
-            # All share one GPU, so that none may take all of its memory.
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        }
+        variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **backend.SHARED_GPU}
         if backend_name:
             variables["KERAS_BACKEND"] = backend_name
         command = [sys.executable, HERE / "_child.py", network, precision, module, *keywords]

@@ -4,6 +4,7 @@ import itertools
 import time
 
 import torch
+from _plain import DEVICE
 from torch import nn
 from torch.nn import functional
 
@@ -87,22 +88,21 @@ def augment(images):
 
 def trainer(network, precision, images, labels, batch_size, compiled=False):
     """Return a function that trains on the next `steps` batches and returns their mean loss, and the seconds."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    images, labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).long().to(device)
-    model = {"simple_cnn": SimpleCNN, "resnet20": ResNet20}[network]().to(device, memory_format=torch.channels_last)
+    images, labels = torch.from_numpy(images).to(DEVICE), torch.from_numpy(labels).long().to(DEVICE)
+    model = {"simple_cnn": SimpleCNN, "resnet20": ResNet20}[network]().to(DEVICE, memory_format=torch.channels_last)
     if network == "simple_cnn":
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4, fused=True)
     else:
         optimizer = torch.optim.SGD(
             model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=True
         )
-    mean = torch.tensor(MEAN, device=device).view(3, 1, 1) * 255
-    std = torch.tensor(STD, device=device).view(3, 1, 1) * 255
+    mean = torch.tensor(MEAN, device=DEVICE).view(3, 1, 1) * 255
+    std = torch.tensor(STD, device=DEVICE).view(3, 1, 1) * 255
     state = {"order": torch.empty(0, dtype=torch.int64), "loss": 0.0}
 
     def forward(pixels, targets):
         x = (pixels.permute(0, 3, 1, 2).float() - mean) / std
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "mixed_bfloat16"):
             logits = model(x)
         return functional.cross_entropy(logits.float(), targets), logits
 
@@ -115,7 +115,7 @@ def trainer(network, precision, images, labels, batch_size, compiled=False):
         total = correct = 0.0
         for _ in range(steps):
             if len(state["order"]) < batch_size:
-                state["order"] = torch.randperm(len(images), device=device)
+                state["order"] = torch.randperm(len(images), device=DEVICE)
             rows, state["order"] = state["order"][:batch_size], state["order"][batch_size:]
             pixels, targets = augment(images[rows]), labels[rows]
             optimizer.zero_grad(set_to_none=True)

@@ -29,6 +29,9 @@ OLDEST_SAFE_KERAS = (3, 15, 1)
 # variables decides otherwise.
 FULL_FLOAT32 = {"NVIDIA_TF32_OVERRIDE": "0", "JAX_DEFAULT_MATMUL_PRECISION": "highest"}
 
+# For processes of several frameworks on one GPU, so that none takes all of its memory.
+SHARED_GPU = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+
 
 @dataclass(frozen=True)
 class Choice:

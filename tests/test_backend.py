@@ -7,6 +7,8 @@ import pytest
 from kcnn import backend
 from kcnn.errors import BackendError
 
+about_tensorflow = pytest.mark.skipif("tensorflow" not in backend.installed(), reason="TensorFlow is not installed")
+
 
 def test_the_argument_wins_over_the_environment(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
@@ -114,8 +116,8 @@ def test_only_the_chosen_framework_is_imported(backend_name, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
+@about_tensorflow
 @pytest.mark.once
-@pytest.mark.skipif("tensorflow" not in backend.installed(), reason="TensorFlow is not installed")
 def test_tensorflow_says_nothing_of_what_it_compiles():
     code = (
         "from kcnn import backend\nbackend.select('tensorflow')\nimport tensorflow as tf\n"
@@ -129,7 +131,8 @@ def test_tensorflow_says_nothing_of_what_it_compiles():
     assert result.stderr == ""
 
 
-@pytest.mark.skipif("tensorflow" not in backend.installed(), reason="is about TensorFlow")
+@about_tensorflow
+@pytest.mark.once
 def test_tensorflow_beside_another_backend_leaves_the_gpu_alone_before_it_computes():
     """Told later it refuses, and has taken the GPU's memory."""
     code = (

@@ -36,9 +36,7 @@ class Child:
         self.environment = {
             **os.environ,
             "KERAS_BACKEND": name,
-            # Several frameworks share one GPU, so that none may take all of its memory.
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            **backend.SHARED_GPU,
             **(environment or {}),
         }
 

@@ -100,10 +100,9 @@ def _digest(source, model):
     """Return the SHA-256 of a model's files and of what else decides its answers, in hexadecimal."""
     export = exported.found(source)
     path = Path(export[1] if export else source)
-    if path.is_file():
-        files = [path]
-    else:
-        files = sorted(found for found in path.rglob("*") if found.is_file()) if export else [Run.open(source).model]
+    if not (export or path.is_file()):
+        path = Run.open(path).model
+    files = [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.is_file())
     about = [list(model.class_names), list(model.image_shape), model.resize]
     digest = hashlib.sha256(json.dumps(about).encode())
     for found in files:
