@@ -62,6 +62,11 @@ class Line:
     data: tuple
     environment: dict
 
+    @property
+    def one_of_several(self):
+        """Whether it is one run of those that its command trains."""
+        return len(self.seeds) == 1 and "--seeds" in shlex.split(self.environment["command"] or "")
+
 
 def folders():
     """Return the folders of all runs that the page is about."""
@@ -136,7 +141,8 @@ def _table(lines):
         numbers = f"{', '.join(map(str, each.seeds))} | {each.minutes:,.2f} | {each.speed:,.0f} | {each.parameters:,}"
         copy = f"{as_code(each.data[0][0])} {', '.join(fingerprint[:8] for _, fingerprint, *_ in each.data)}"
         accuracies = f"{each.accuracy} | {each.six_views}"
-        yield f"| {number} | {as_code(each.recipe)} | {each.backend} | {accuracies} | {numbers} | {copy} |"
+        recipe = as_code(each.recipe) + (", one run of several" if each.one_of_several else "")
+        yield f"| {number} | {recipe} | {each.backend} | {accuracies} | {numbers} | {copy} |"
     yield ""
 
 
@@ -152,14 +158,15 @@ def _data(lines):
 
 def _repeat(lines):
     yield "## How to repeat each line\n"
-    yield "And then `kcnn evaluate` with the run that it names at its end, for six views with `--tta flip_shift`.\n"
+    yield "Then run `kcnn evaluate` on the run that the command names at its end, with `--tta flip_shift` for six views.\n"
     for number, each in enumerate(lines, 1):
         found = each.environment
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         machine = (
             f"{found['processor']}, {found['cores']} cores, threads: {found['threads']}, {', '.join(found['devices'])}"
         )
-        yield f"{number}. {as_code(found['command'] or 'unknown')}  "
+        part = f", and of its runs {as_code(f'seed{each.seeds[0]}')}" if each.one_of_several else ""
+        yield f"{number}. {as_code(found['command'] or 'unknown')}{part}  "
         resumed = "".join(f"; {name} {text}" for name, text in environment_rows(found) if name == "resumed")
         yield f"   [{each.place}](../{each.place}), {found['started'][:10]}, {machine}; {versions}{resumed}"
     yield ""

@@ -93,9 +93,8 @@ class Training:
         optimizer = _optimizer(recipe, self.rates[begin:])
         if recipe.finetune and recipe.finetune.layer_decay < 1:
             optimizer.factors = rate_factors(self.network, recipe.finetune.layer_decay)
-        if (
-            recipe.precision == "mixed_float16"
-        ):  # Keras does so by the policy of the model, which is that of its layers here
+        if recipe.precision == "mixed_float16":
+            # Keras does so by the policy of the model, which is that of its layers here.
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         self.model.compile(
             optimizer=optimizer,
@@ -277,11 +276,6 @@ def _to_float(x):
 def callbacks(recipe, training, run):
     """Return the callbacks of a training in the order in which they must run, and the `RunHistory` among them."""
     wanted = recipe.callbacks
-    if training.validation is None:
-        stopping = wanted.early_stopping and wanted.early_stopping.monitor.startswith("val_")
-        for name, needs in {"best": wanted.best, "early_stopping": stopping}.items():
-            if needs:
-                raise RecipeError(f"callbacks.{name}: needs validation images, and the data has none.")
     steps = training.batches.steps_per_epoch
     history = RunHistory(run.history, training.learning_rate, steps, len(training.batches.split))
     found = [StopOnNaN(training.learning_rate)]

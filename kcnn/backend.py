@@ -143,13 +143,13 @@ def admit_tensorflow() -> None:
     """Let TensorFlow be imported beside another backend, for a library that computes with it, off the GPU."""
     if "tensorflow" in installed() and os.environ.get("KERAS_BACKEND") != "tensorflow":
         _OthersLeftOut.admitted.add("tensorflow")
-        import_tensorflow_quietly(hidden="GPU")
+        import_tensorflow_quietly(without_gpu=True)
 
 
-def import_tensorflow_quietly(hidden: str | None = None) -> None:
+def import_tensorflow_quietly(*, without_gpu: bool = False) -> None:
     """Import TensorFlow, let it look for devices and make its first dataset, all without a word on stderr.
 
-    It does not use devices of the kind `hidden`, "GPU" or "CPU"; once it has computed, that can no longer be told.
+    Whether it leaves GPUs alone can no longer be told once it has computed.
 
     Its dozen lines about CPUs and CUDA come from C++, before any setting of Python's is heard. What it says of no
     consequence later, as when it first compiles something, it leaves out for the level that it reads meanwhile.
@@ -158,8 +158,8 @@ def import_tensorflow_quietly(hidden: str | None = None) -> None:
     with stderr_silenced():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices()
-        if hidden:
-            tensorflow.config.set_visible_devices([], hidden)
+        if without_gpu:
+            tensorflow.config.set_visible_devices([], "GPU")
         next(iter(tensorflow.data.Dataset.from_generator(lambda: [0], output_types="int32")))
 
 
@@ -207,12 +207,14 @@ def _select_device(device: str | None) -> None:
     if match[1]:
         # Numbers count those that are visible, as the frameworks do: a scheduler may have lent but some.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        lent = visible.split(",") if visible else None
-        if lent and int(match[1]) >= len(lent):
-            raise BackendError(
-                f"--device {device}: CUDA_VISIBLE_DEVICES={visible} counts from gpu:0 to gpu:{len(lent) - 1}."
-            )
-        os.environ["CUDA_VISIBLE_DEVICES"] = lent[int(match[1])] if lent else match[1]
+        if visible is None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = match[1]
+            return
+        lent = visible.split(",") if visible else []
+        if int(match[1]) >= len(lent):
+            count = f"counts from gpu:0 to gpu:{len(lent) - 1}" if lent else "hides every GPU"
+            raise BackendError(f"--device {device}: CUDA_VISIBLE_DEVICES={visible} {count}.")
+        os.environ["CUDA_VISIBLE_DEVICES"] = lent[int(match[1])]
 
 
 def make_deterministic(name: str) -> None:

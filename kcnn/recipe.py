@@ -60,8 +60,15 @@ def find(name: str | Path) -> Path:
         return shipped
     if path.is_dir() and (path / "recipe.toml").is_file():
         return path / "recipe.toml"
-    hint = did_you_mean(str(name), names()) or f" Recipes that come with kcnn: {', '.join(names())}."
+    hint = _images_hint(path) or did_you_mean(str(name), names())
+    hint = hint or f" Recipes that come with kcnn: {', '.join(names())}."
     raise RecipeError(f"There is no recipe {str(name)!r}.{hint}")
+
+
+def _images_hint(path: Path) -> str:
+    """Return what to do with images that are named where a recipe belongs."""
+    images = path.is_dir() or (path.suffix != ".toml" and path.is_file())
+    return f" Images go behind --data: --data {path}" if images else ""
 
 
 def summary(path: Path) -> str:
@@ -91,14 +98,14 @@ def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = N
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+        raise RecipeError(f"{path} is not TOML: {error}.{_images_hint(path)}") from error
     except OSError as error:
         raise RecipeError(f"Cannot read {path}: {error.strerror}.") from error
     for override in overrides:
         _apply(values, override)
     if data is not None and isinstance(values.get("data", {}), dict):
         values["data"] = {**values.get("data", {}), "name": "folder", "path": data}
-    return validate(values, source=str(path))
+    return validate(values, source=f"{path}, as this call changes it," if overrides else str(path))
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

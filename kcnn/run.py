@@ -21,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_PARENT = "saved_models"
+MOST_LINKS = 40  # from one to the next, as Linux allows; more may lead to each other
 
 
 @contextlib.contextmanager
@@ -28,11 +29,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name when the block ends without an error.
 
     Raises:
-        UsageError: `path` is there and no file: a folder, a pipe, a device.
+        UsageError: As `replaceable`.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path} is no file that could be replaced.")
+    path = replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept, since writers such as Keras and matplotlib read the format from it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -48,6 +47,22 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replaceable(path: Path | str) -> Path:
+    """Return the path that a file is written to which may be there already, or a link to it, which then stays.
+
+    Raises:
+        UsageError: What is there is no file: a folder, a pipe, a device, or a stream of a process as /dev/stdout is.
+    """
+    named = path = Path(path)
+    for _ in range(MOST_LINKS):
+        if not path.is_symlink() or path.parent.resolve().is_relative_to("/proc"):
+            break
+        path = path.parent / path.readlink()
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{named} is no file that could be replaced.")
+    return path
 
 
 def check_writable(folder: Path | str) -> None:
@@ -186,6 +201,10 @@ class Run:
         return f"kcnn fit --resume {shlex.quote(str(self.path))}"
 
     @property
+    def evaluate_command(self) -> str:
+        return f"kcnn evaluate {shlex.quote(str(self.path))}"
+
+    @property
     def name(self) -> str:
         return self.path.name or self.path.resolve().name  # that of "." is empty
 
@@ -260,7 +279,7 @@ class Run:
         if not self.recipe.is_file():
             raise RunError(f"{self.path} is not a run, and only runs have a temperature. Name the folder of a run.")
         if not self.calibration.is_file():
-            command = f"kcnn evaluate {shlex.quote(str(self.path))}"
+            command = self.evaluate_command
             raise RunError(
                 f"{self.path} has no temperature yet. Where it has validation images, fit one with: {command}"
             )

@@ -66,7 +66,7 @@ def test_a_device_of_another_form_is_refused(device, backend_name):
 @pytest.mark.parametrize(
     ("lent", "device", "expected"),
     [
-        ("", "gpu:3", "3"),
+        (None, "gpu:3", "3"),
         ("4,5", "gpu:1", "5"),
         ("MIG-1f", "gpu:0", "MIG-1f"),
         ("4,5", "gpu", "4,5"),
@@ -76,15 +76,18 @@ def test_a_device_of_another_form_is_refused(device, backend_name):
 def test_a_device_is_one_of_those_that_are_visible(monkeypatch, backend_name, lent, device, expected):
     for name in ("JAX_PLATFORMS", "KERAS_TORCH_DEVICE"):
         monkeypatch.setenv(name, "cpu")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent or "")
+    if lent is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     backend.select(backend_name, device)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
     assert ("JAX_PLATFORMS" in os.environ) == (device == "cpu")
 
 
-def test_a_device_beyond_those_that_are_visible_is_refused(monkeypatch, backend_name):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
-    with pytest.raises(BackendError, match=r"CUDA_VISIBLE_DEVICES=4,5 counts from gpu:0 to gpu:1"):
+@pytest.mark.parametrize(("lent", "why"), [("4,5", "4,5 counts from gpu:0 to gpu:1"), ("", " hides every GPU")])
+def test_a_device_beyond_those_that_are_visible_is_refused(monkeypatch, backend_name, lent, why):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent)
+    with pytest.raises(BackendError, match=f"CUDA_VISIBLE_DEVICES={why}"):
         backend.select(backend_name, "gpu:2")
 
 
@@ -138,7 +141,7 @@ def test_tensorflow_beside_another_backend_leaves_the_gpu_alone_before_it_comput
     code = (
         "import tensorflow; from tensorflow.python.eager import context; from kcnn import backend; "
         "tell = lambda devices, kind: print(devices, kind, context.context()._initialized); "
-        "tensorflow.config.set_visible_devices = tell; backend.import_tensorflow_quietly(hidden='GPU')"
+        "tensorflow.config.set_visible_devices = tell; backend.import_tensorflow_quietly(without_gpu=True)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == "[] GPU False", result.stderr

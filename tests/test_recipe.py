@@ -164,6 +164,22 @@ def test_what_is_not_toml_says_so(tmp_path, content):
         recipe.load(path)
 
 
+def test_what_the_call_changed_is_not_blamed_on_the_file():
+    with pytest.raises(RecipeError, match=r"digits\.toml, as this call changes it, is not a valid recipe"):
+        recipe.load("digits", ("model.widht=3",))
+
+
+@pytest.mark.parametrize("name", ["photos", "photos.zip", "photos.csv"])
+def test_images_in_the_place_of_a_recipe(tmp_path, name):
+    path = tmp_path / name
+    if path.suffix:
+        path.write_bytes(b"PK\x03\x04\xff\n,")
+    else:
+        path.mkdir()
+    with pytest.raises(RecipeError, match=f"Images go behind --data: --data {path}$"):
+        recipe.load(path)
+
+
 def test_the_schema_describes_every_recipe():
     import jsonschema
 

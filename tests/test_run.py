@@ -85,3 +85,25 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         write_text(pipe, "x")
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "deep").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to("deep/file.txt")
+    for text in ("new", "again"):
+        write_text(link, text)
+        assert link.is_symlink()
+        assert (tmp_path / "deep" / "file.txt").read_text() == text
+
+
+def test_a_stream_of_a_process_and_links_in_a_circle_are_no_files(tmp_path):
+    stream, first, second = (tmp_path / name for name in ("stream", "first", "second"))
+    with (tmp_path / "redirected").open("w") as file:
+        stream.symlink_to(f"/proc/self/fd/{file.fileno()}")
+        first.symlink_to(second)
+        second.symlink_to(first)
+        for path in (stream, first):
+            with pytest.raises(UsageError, match="no file that could be replaced"):
+                write_text(path, "x")
+            assert path.is_symlink()

@@ -8,7 +8,7 @@ import sys
 import click
 
 from kcnn import __version__
-from kcnn.cli._streams import stderr_unheard, to_nobody
+from kcnn.cli._streams import open_both, stderr_unheard, to_nobody
 from kcnn.errors import Interrupted, KcnnError
 from kcnn.registry import did_you_mean
 
@@ -58,6 +58,7 @@ def cli():
 
 def main(arguments=None):
     """Run the command line and exit: 0 done, 1 the work failed, 2 the call was wrong."""
+    open_both()
     with stderr_unheard():
         code = _exit_code(arguments)
     sys.exit(code)
@@ -70,8 +71,7 @@ def _exit_code(arguments):
         # Not cli.main, which answers a closed pipe with exit code 1 by itself.
         with cli.make_context("kcnn", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
-        if sys.stdout:  # None where it was closed before Python began
-            sys.stdout.flush()
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:

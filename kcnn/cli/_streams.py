@@ -35,8 +35,7 @@ class Unheard:
 def stderr_unheard():
     """Let no word on stderr end the block, where nobody reads it."""
     before = sys.stderr
-    if before is not None:
-        sys.stderr = Unheard(before)
+    sys.stderr = Unheard(before)
     try:
         yield
     finally:
@@ -45,7 +44,24 @@ def stderr_unheard():
 
 def to_nobody(stream):
     """Send what is still to be written to `stream` nowhere, also what Python writes on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    _to_nobody(stream.fileno())
+
+
+def open_both():
+    """Give stdout and stderr to nobody where they were closed before Python began, by which it has none."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            _to_nobody(number)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
+
+
+def _to_nobody(number):
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere == number:
+        os.set_inheritable(number, True)
+    else:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def screen(**options):

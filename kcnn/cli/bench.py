@@ -6,7 +6,7 @@ from kcnn.cli._options import data_option, debug_option, device_option, json_opt
 from kcnn.cli._streams import screen
 
 
-@click.command("bench")
+@click.command("bench", short_help="Measure how fast a recipe trains here.")
 @click.argument("recipe")
 @click.option("--backend", "backends", metavar="A,B,...", help="Default: all that are installed.")
 @click.option("--precision", "precisions", metavar="A,B,...", help="Default: the recipe's, float32, mixed_bfloat16.")

@@ -5,7 +5,7 @@ import click
 from kcnn.cli._options import debug_option, json_option, show_json
 
 
-@click.group("cache", invoke_without_command=True)
+@click.group("cache", short_help="Show what is kept to save time, or remove it.", invoke_without_command=True)
 @json_option
 @debug_option
 @click.pass_context

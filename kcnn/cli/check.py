@@ -5,7 +5,7 @@ import click
 from kcnn.cli._options import debug_option, json_option, show_json
 
 
-@click.command("check")
+@click.command("check", short_help="Show what is installed, and the devices.")
 @json_option
 @debug_option
 def command(as_json):

@@ -25,7 +25,7 @@ class ImageShape(click.ParamType):
         return height, width, channels
 
 
-@click.command("describe")
+@click.command("describe", short_help="Show or draw the layers of a model or run.")
 @click.argument("subject", metavar="MODEL|RUN")
 @click.option("--input", "input_shape", type=ImageShape(), help="Of a model; default: what it is made for.")
 @click.option("--classes", type=click.IntRange(min=2), help="Of a model; default: those of its published form.")

@@ -22,7 +22,7 @@ CURVES = "error_curves.png"
 COMMANDLINE = ParameterSource.COMMANDLINE
 
 
-@click.command("evaluate")
+@click.command("evaluate", short_help="Measure a run on test images; compare runs.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @data_option
 @click.option(
@@ -119,9 +119,9 @@ def _draw_curves(runs, path, as_json):
     rows = []
     for curve in found:
         validated = ("n/a", "n/a")
-        if curve.validation is not None:
-            best = min(curve.validation)
-            validated = (f"{curve.validation[-1]:.2%}", f"{best:.2%} in {curve.epochs[curve.validation.index(best)]}")
+        if curve.validated:
+            epoch, lowest = min(curve.validated, key=lambda pair: pair[1])
+            validated = (f"{curve.validated[-1][1]:.2%}", f"{lowest:.2%} in {epoch}")
         rows.append((curve.name, f"{curve.epochs[-1]}", f"{curve.training[-1]:.2%}", *validated))
     _show_table(("run", "epoch", "training error", "validation error", "lowest"), rows)
     click.echo(f"Picture: {path}")

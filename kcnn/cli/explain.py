@@ -23,7 +23,7 @@ class Channel(click.ParamType):
         return match[1], int(match[2])
 
 
-@click.command("explain")
+@click.command("explain", short_help="Show what in an image speaks for its label.")
 @click.argument("run")
 @click.argument("images", nargs=-1)
 @click.option(

@@ -4,11 +4,11 @@ import functools
 
 import click
 
-from kcnn.cli._options import FiniteRange, data_option, debug_option, json_option, show_json
+from kcnn.cli._options import FiniteRange, debug_option, json_option, show_json
 from kcnn.registry import FORMATS
 
 
-@click.command("export")
+@click.command("export", short_help="Write a run for another runtime, certified.")
 @click.argument("run")
 @click.option(
     "--format",
@@ -40,7 +40,7 @@ from kcnn.registry import FORMATS
     metavar="NAME",
     help="On which the trained model answers for the comparison; default: the one it was trained on.",
 )
-@data_option
+@click.option("--data", metavar="PATH", help="Where the run's images lie now, if not where its recipe says.")
 @json_option
 @debug_option
 def command(run, formats, quantize, budget, images, backend, data, as_json):

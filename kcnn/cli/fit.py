@@ -16,7 +16,7 @@ from kcnn.cli._options import (
 )
 
 
-@click.command("fit")
+@click.command("fit", short_help="Train a recipe, or go on with a run.")
 @click.argument("recipe", required=False)
 @data_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as in model.width=64.")
@@ -24,7 +24,7 @@ from kcnn.cli._options import (
 @click.option("--seed", type=int, help="Short for --set seed=N.")
 @click.option("--seeds", type=click.IntRange(min=2), help="Train with so many seeds; report mean and interval.")
 @click.option("--out", metavar="FOLDER", help="Where runs lie; default: saved_models.")
-@click.option("--name", help="Name of the run; default: that of the recipe, numbered.")
+@click.option("--name", help="Name of the run; default: that of the recipe, with a number where it is taken.")
 @click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
 @click.option("--force", is_flag=True, help="Resume although the recipe, the data or the backend differ.")
 @click.option(
@@ -157,7 +157,7 @@ def _show(run, as_json):
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
     click.echo(f"Report: {run.report}/index.html")
-    click.echo(f"Next: kcnn evaluate {shlex.quote(str(run.path))}")
+    click.echo(f"Next: {run.evaluate_command}")
 
 
 def _show_seeds(seeds, spreads, as_json):

@@ -5,7 +5,7 @@ import click
 from kcnn.cli._options import debug_option, json_option, show_json
 
 
-@click.command("models")
+@click.command("models", short_help="List the models that a recipe can name.")
 @click.argument("name", required=False)
 @json_option
 @debug_option

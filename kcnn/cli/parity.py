@@ -9,7 +9,7 @@ ALL_STEPS = 3
 SHOWN = (0, 1, 2, 5, 10, 15)  # steps that the table shows, beside each 20th and the last
 
 
-@click.command("parity")
+@click.command("parity", short_help="Train on each backend in step and compare.")
 @click.argument("recipe", required=False)
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps; default: 50, or 3 with --recipe-all.")
 @click.option("--backends", metavar="A,B,...", help="The first is the reference; default: all that are installed.")
@@ -69,7 +69,6 @@ def _comes_with_its_data(name):
 
 
 def _show(found, out):
-
     shown = screen(highlight=False, markup=False)
     shown.print(_steps(found))
     shown.print(
@@ -140,7 +139,6 @@ def _exponent(value):
 
 
 def _show_all(found):
-
     table = _table("recipe", "backend", "steps", "logits before", "loss=", "own loss", "verdict", left=2)
     for result in found:
         for name in result.backends[1:]:

@@ -23,7 +23,7 @@ EMBEDDED = ("jsonl", "json", "parquet")  # forms that have a place for embedding
 TABLE_ROWS = 1000  # that are put in columns together
 
 
-@click.command("predict")
+@click.command("predict", short_help="Name what images show.")
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="How many labels an image.")
@@ -105,8 +105,7 @@ def _form(form, output, as_json):
 
 
 def _check(form, output, resume, embeddings):
-    from pathlib import Path
-
+    from kcnn.run import replaceable
     from kcnn.workflows._rows import check_parquet
     from kcnn.workflows.predict_to_file import APPENDED
 
@@ -114,8 +113,8 @@ def _check(form, output, resume, embeddings):
         raise click.UsageError(f"A table is for the terminal. Files are {', '.join(FORMS[1:])}.")
     if form == "parquet" and not output:
         raise click.UsageError("Parquet is a file: name it with --output FILE.")
-    if output and Path(output).exists() and not Path(output).is_file():
-        raise click.UsageError(f"{output} is no file that could be replaced.")
+    if output:
+        replaceable(output)
     if resume and (not output or form not in APPENDED):
         raise click.UsageError("--resume goes on with a file of CSV or JSON lines: name it with --output FILE.")
     if embeddings and form not in EMBEDDED:

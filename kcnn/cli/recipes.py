@@ -7,7 +7,7 @@ import click
 from kcnn.cli._options import debug_option, json_option, show_json
 
 
-@click.group("recipes", invoke_without_command=True)
+@click.group("recipes", short_help="List, show or copy the recipes that come with kcnn.", invoke_without_command=True)
 @json_option
 @debug_option
 @click.pass_context
@@ -21,8 +21,9 @@ def command(context, as_json):
     if as_json:
         show_json({"recipes": found})
         return
+    width = max(len(one["name"]) for one in found)
     for one in found:
-        click.echo(f"{one['name']:20s} {one['summary']}")
+        click.echo(f"{one['name']:{width}s} {one['summary']}")
 
 
 @command.command("show")

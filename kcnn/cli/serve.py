@@ -21,7 +21,7 @@ KEY = "KCNN_API_KEY"
 MIB = 2**20
 
 
-@click.command("serve")
+@click.command("serve", short_help="Answer over HTTP, with a page to try the model.")
 @click.argument("run")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 is every one.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")

@@ -112,9 +112,9 @@ def _class_names(source, listings, splits, known):
         if unknown:
             raise DataError(f"The {split} images have classes that the {first} images lack: {quoted(unknown)}.")
     if len(trained) < 2:
-        raise DataError(
-            f"A classifier needs at least two classes. Received one: {quoted(trained)}, "
-            f"from {listings[first].location(0)}."
+        raise DataNotFoundError(
+            f"A classifier needs at least two classes. Received one: {quoted(trained)}, from "
+            f"{listings[first].location(0)}. Each class is a folder of its own: PATH/<class>/<image>."
         )
     return source.class_names or sorted(trained, key=natural_key)
 

@@ -1,7 +1,8 @@
 """A schedule is an array: the factor on the peak learning rate at each step of the training.
 
 It is computed once, in NumPy, and looked up by the training step: so the rate is the same number on each
-backend, and what the history records is what was used.
+backend, and what the history records is what was used. Only under mixed_float16 it may not be: the optimizer leaves
+out a step whose gradient is not finite, and its rates then lag behind by as many steps as it left out.
 """
 
 from typing import Literal

@@ -31,7 +31,7 @@ def calibrate(run, recipe, classifier, progress=None):
     temperature = fit_temperature(probabilities, images.labels)
     found = {"temperature": temperature, "split": "validation", "count": len(images)}
     if temperature is None:
-        found["reason"] = f"no temperature is best for its {len(images):,} validation images."
+        found["reason"] = f"its {len(images):,} validation images show no best temperature."
     else:
         found["before"] = quality(probabilities, images.labels)
         found["after"] = quality(with_temperature(probabilities, temperature), images.labels)

@@ -12,11 +12,10 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from kcnn.data.counted import counted
 from kcnn.errors import Interrupted, UsageError
-from kcnn.run import hold, write_text
+from kcnn.run import hold, replaceable, write_text
 
 SECONDS = 1.0  # between two notes
 
@@ -47,7 +46,7 @@ class Partial:
     """
 
     def __init__(self, path, identity):
-        self.path, self.identity = Path(path), identity
+        self.path, self.identity = replaceable(path), identity
         self.part = self.path.with_name(self.path.name + ".part")
         self._notes = self.path.with_name(self.path.name + ".part.json")
         self.note = Note()

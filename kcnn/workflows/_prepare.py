@@ -3,6 +3,7 @@
 import numpy as np
 
 from kcnn import data, pretrained
+from kcnn.errors import RecipeError
 
 
 def prepare(recipe, *, progress=None, say=lambda message: None, missing_weights=False):
@@ -32,7 +33,17 @@ def prepare(recipe, *, progress=None, say=lambda message: None, missing_weights=
                 f"Pixels are normalised by the recipe's own mean and standard deviation. {weights.source} was trained "
                 f"with {_numbers(weights)}, and may be of little use with others."
             )
-    return recipe, data.load(recipe.data, recipe.seed, progress=progress), weights
+    dataset = data.load(recipe.data, recipe.seed, progress=progress)
+    if dataset.validation is None:
+        _check_without_validation(recipe.callbacks)
+    return recipe, dataset, weights
+
+
+def _check_without_validation(wanted):
+    stopping = wanted.early_stopping and wanted.early_stopping.monitor.startswith("val_")
+    for name, needs in {"best": wanted.best, "early_stopping": stopping}.items():
+        if needs:
+            raise RecipeError(f"callbacks.{name}: needs validation images, and the data has none.")
 
 
 def _normalisation(weights):

@@ -12,18 +12,10 @@ MOST_NUMBERS = 30  # classes whose shares fit into its cells
 LONGEST_NAME = 24  # characters that fit beside it
 
 
-def write_tables(run, result, probabilities, images, predictions):
-    """Write the tables and the picture of an `Evaluation` and return {kind: path}.
-
-    Args:
-        run: A `Run`.
-        result: An `Evaluation`.
-        probabilities: float32 (N, K).
-        images: The `Split` that was measured.
-        predictions: "csv" or "parquet".
-    """
-    files = {
-        kind: run.report / f"{kind}_{result.what}.{suffix}"
+def table_files(run, what, predictions):
+    """Return {kind: path} of the files of an evaluation beside its page; arguments as of `write_tables`."""
+    return {
+        kind: run.report / f"{kind}_{what}.{suffix}"
         for kind, suffix in (
             ("confusion", "png"),
             ("classes", "csv"),
@@ -31,6 +23,18 @@ def write_tables(run, result, probabilities, images, predictions):
             ("evaluation", "json"),
         )
     }
+
+
+def write_tables(result, probabilities, images, predictions):
+    """Write the tables and the picture of an `Evaluation` to its `files`.
+
+    Args:
+        result: An `Evaluation`.
+        probabilities: float32 (N, K).
+        images: The `Split` that was measured.
+        predictions: "csv" or "parquet".
+    """
+    files = result.files
     draw_confusion(result.confusion, result.class_names, files["confusion"])
     _write_csv(files["classes"], list(result.classes[0]), (row.values() for row in result.classes))
     columns = _predictions(probabilities, images, result.class_names)
@@ -40,7 +44,6 @@ def write_tables(run, result, probabilities, images, predictions):
         _write_parquet(files["predictions"], columns, probabilities, result.class_names)
     else:
         _write_csv(files["predictions"], list(columns), zip(*columns.values(), strict=True))
-    return files
 
 
 def check_predictions(form):

@@ -36,6 +36,7 @@ def write_card(run):
     environment = run.known_environment()
     known = find(recipe.model.name)
     data = environment.get("data") or {}
+    data_path = re.split(r"[/\\]", recipe.data.path)[-1] if recipe.data.path else None
     views = dict(_views(run.read_json(run.metrics)))
     write_text(
         run.card,
@@ -48,7 +49,8 @@ def write_card(run):
             digest=sha256(run.model),
             labels=_listed(run.read_json(run.labels)),
             data_summary=DATASETS.summary(recipe.data.name),
-            data_path=re.split(r"[/\\]", recipe.data.path)[-1] if recipe.data.path else None,
+            data_path=data_path,
+            place=" --data PATH" if data_path else "",
             data=data,
             resized=RESIZES[recipe.data.resize],
             test_fingerprint=found["data_fingerprint"],

@@ -30,7 +30,8 @@ class ErrorCurve:
         epochs: Counted from 1.
         training: Share of the training images that were wrong, an epoch; measured while training, and so on augmented
             images, with weights that changed meanwhile.
-        validation: Share of the validation images at the end of each epoch; None where there are none.
+        validation: Share of the validation images at the end of each epoch, None in those that had none; None where no
+            epoch had any.
     """
 
     name: str
@@ -38,11 +39,13 @@ class ErrorCurve:
     finished: bool
     epochs: list[int]
     training: list[float]
-    validation: list[float] | None
+    validation: list[float | None] | None
 
     @property
-    def lines(self):
-        return [line for line in (self.training, self.validation) if line is not None]
+    def validated(self):
+        """The (epoch, share) of the validation images, where there were any."""
+        pairs = zip(self.epochs, self.validation or [None] * len(self.epochs), strict=True)
+        return [(epoch, share) for epoch, share in pairs if share is not None]
 
 
 def check_picture(path):
@@ -68,14 +71,14 @@ def _curve(name, run):
     if not rows:
         raise RunError(f"{run.path} has no epoch behind it yet; there is nothing to draw.")
     try:
-        validated = "val_accuracy" in rows[0]
+        validation = [1 - row["val_accuracy"] if "val_accuracy" in row else None for row in rows]
         return ErrorCurve(
             name=name,
             run=str(run.path),
             finished=run.metrics.is_file(),
             epochs=[int(row["epoch"]) for row in rows],
             training=[1 - row["accuracy"] for row in rows],
-            validation=[1 - row["val_accuracy"] for row in rows] if validated else None,
+            validation=None if validation.count(None) == len(rows) else validation,
         )
     except KeyError as error:
         raise RunError(f"{run.history} is damaged: a row lacks {error.args[0]}.") from error
@@ -89,11 +92,12 @@ def draw_errors(curves, path):
     for index, curve in enumerate(curves):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
         style = {"color": colour, "linestyle": LINES[index // len(COLOURS)]}
-        gap = max(len(curve.epochs) // DOTS, 1)
+        gap = max(len(curve.validated) // DOTS, 1)
         dots = {"marker": marker, "markersize": 5, "markevery": (index * gap // len(curves), gap)}
         axes.plot(curve.epochs, _per_cent(curve.training), linewidth=0.9, zorder=3, **style)
-        if curve.validation is not None:
-            axes.plot(curve.epochs, _per_cent(curve.validation), linewidth=2.2, **style, **dots)
+        if curve.validated:
+            epochs, shares = zip(*curve.validated, strict=True)
+            axes.plot(epochs, _per_cent(shares), linewidth=2.2, **style, **dots)
         handles.append(Line2D([], [], linewidth=2.2, marker=marker, markersize=5, **style))
     axes.set(xlabel="epoch", ylabel="error (%)", ylim=(0, _ceiling(curves)))
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -109,7 +113,8 @@ def _per_cent(shares):
 
 def _ceiling(curves):
     """Return an upper end of the axis that leaves out what only the first epochs need; it would press the rest."""
-    late = max(max(line[len(line) // 10 :]) for curve in curves for line in curve.lines)
+    lines = [line for curve in curves for line in (curve.training, [share for _, share in curve.validated])]
+    late = max(max(line[len(line) // 10 :]) for line in lines if line)
     return min(max(1.1 * PER_CENT * late, 1), PER_CENT)
 
 
@@ -124,6 +129,6 @@ def _add_legend(axes, handles, curves):
 
 def _label(curve):
     ends = f"training {curve.training[-1]:.2%}"
-    if curve.validation is not None:
-        ends = f"validation {curve.validation[-1]:.2%}, {ends}"
+    if curve.validated:
+        ends = f"validation {curve.validated[-1][1]:.2%}, {ends}"
     return f"{curve.name}: {ends}" + ("" if curve.finished else f", unfinished at epoch {curve.epochs[-1]}")

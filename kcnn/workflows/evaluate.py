@@ -11,7 +11,7 @@ from kcnn import recipe as recipes
 from kcnn.anatomy.macs import count_macs
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from kcnn.errors import DataError, UsageError
+from kcnn.errors import DataError, RunError, UsageError
 from kcnn.explain.cam import grad_cam
 from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
@@ -21,7 +21,7 @@ from kcnn.metrics.groups import by_property
 from kcnn.tta import averaged
 from kcnn.workflows._answers import answers
 from kcnn.workflows._calibrate import calibrate, known_temperature, quality
-from kcnn.workflows._tables import check_predictions, write_tables
+from kcnn.workflows._tables import check_predictions, table_files, write_tables
 from kcnn.workflows.card import write_card
 from kcnn.workflows.report import write_report
 
@@ -68,7 +68,7 @@ class Evaluation:
             why there is none.
         mistakes: The most confident ones, a list of `Mistake`.
         properties: Property -> accuracy in groups of images; only those in which the images differ.
-        corruptions: Corruption -> accuracy at each strength; None where nobody asked.
+        corruptions: Corruption -> accuracy at each strength; None where nobody ever asked.
         right: Boolean array (N,), in the order of the images' names.
         fingerprint: Of the images and their labels.
         files: What was written: report, confusion, classes, predictions, evaluation, and of the run's own test images
@@ -122,7 +122,8 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         run: A `Run`.
         data_path: Images to use instead of those the recipe names: all of them where they have no splits.
         split: "test" or "validation".
-        corruptions: Also measure images made worse, which asks the model about each of them 20 times more.
+        corruptions: Also measure images made worse, which asks the model about each of them 20 times more. What an
+            earlier call found about the same images is kept otherwise.
         predictions: "csv", or "parquet" with the probabilities of all classes; this needs pyarrow.
         tta: Test-time augmentation, a name of `kcnn.registry.VIEWS`. The temperature is that of the plain model.
         progress: Called as `(done, total, what)`.
@@ -144,9 +145,15 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     right = probabilities.argmax(axis=1) == images.labels
     # What else is measured is reported under its own name, so that the run's own report stays what metrics.json says.
     data_name = [Path(data_path).resolve().name] if data_path else []
+    what = "_".join([split, *data_name, *([f"tta_{tta}"] if tta else [])])
+    files = table_files(run, what, predictions)
+    if corruptions:
+        corrupted = _corrupted(answering, images, progress)
+    else:
+        corrupted = _corrupted_before(run, files["evaluation"], dataset.fingerprint)
     result = Evaluation(
-        what="_".join([split, *data_name, *([f"tta_{tta}"] if tta else [])]),
-        asked=_asked(data_path, split, corruptions, tta),
+        what=what,
+        asked=_asked(data_path, split, corrupted, tta),
         class_names=classifier.class_names,
         metrics=metrics,
         classes=rows,
@@ -155,13 +162,13 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         calibrated=_calibrated(probabilities, images.labels, temperature) if temperature else {"reason": reason},
         mistakes=_mistakes(probabilities, images, classifier.class_names),
         properties=_properties(images, brightness, right),
-        corruptions=_corrupted(answering, images, progress) if corruptions else None,
+        corruptions=corrupted,
         right=right,
         fingerprint=dataset.fingerprint,
-        files={},
+        files=files,
         tta=tta,
     )
-    result.files.update(write_tables(run, result, probabilities, images, predictions))
+    write_tables(result, probabilities, images, predictions)
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
     own = split == "test" and not data_path
     if own and (not tta or run.evaluation.is_file()):  # of which the card is made
@@ -300,3 +307,12 @@ def _corrupted(model, images, progress):
         probabilities, _ = answers(model, images, told, change=change, what="evaluating corrupted images")
         found[name].append(float((probabilities.argmax(axis=1) == images.labels).mean()))
     return found
+
+
+def _corrupted_before(run, path, fingerprint):
+    """Return what an evaluation that is replaced found about corrupted images, if the images are the same."""
+    try:
+        found = run.read_json(path) if path.is_file() else {}
+    except RunError:  # it is damaged
+        return None
+    return found.get("corruptions") if found.get("data_fingerprint") == fingerprint else None

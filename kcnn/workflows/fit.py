@@ -167,7 +167,10 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
         watching.end()
     save(run, recipe, dataset, training, history.rows)
     run.remove_checkpoints()
-    write_report(run)  # last, since a run is whole without it
+    try:
+        write_report(run)  # last, since a run is whole without it
+    except OSError as error:
+        say(f"The run is finished, but not its report: {error.strerror}. It is written by: {run.evaluate_command}")
 
 
 def _fit(training, watching, step, epochs, say):
@@ -196,10 +199,13 @@ def _fit(training, watching, step, epochs, say):
 
 @contextlib.contextmanager
 def _resumable(run):
-    """Turn an interruption that did not wait into one that tells how to go on, where there is a checkpoint."""
+    """Turn an interruption that did not wait into one that tells how to go on, where there is something to keep."""
     try:
         yield
     except KeyboardInterrupt:
+        if run.model.is_file():
+            run.remove_checkpoints()
+            raise Interrupted("Stopped. The run is finished, but not its report.", run.evaluate_command) from None
         if not checkpoint.found(run.checkpoints):
             raise
         raise Interrupted("Stopped. The last checkpoint is kept.", run.resume_command) from None

@@ -97,7 +97,7 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
     found = {
         key: spread([each[key] for each in metrics], share="accuracy" in key)
         for key in ("val_accuracy", "val_loss")
-        if key in metrics[0]
+        if all(key in each for each in metrics)
     }
     _keep(seeds, found)
     return found

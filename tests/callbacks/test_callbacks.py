@@ -8,6 +8,7 @@ import pytest
 
 from kcnn.callbacks.average import AverageWeights
 from kcnn.callbacks.best import KeepBest
+from kcnn.callbacks.early_stopping import EarlyStopping
 from kcnn.callbacks.finite import StopOnNaN
 from kcnn.callbacks.history import COLUMNS, RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
@@ -152,3 +153,15 @@ def test_tensorboard_files_hold_the_numbers(tmp_path):
             tags |= {value.tag for value in event.summary.value}
             at += 16 + size
     assert {"loss", "val_accuracy", "learning_rate"} <= tags
+
+
+def test_the_best_of_one_quantity_is_not_that_of_another():
+    """A forced resume may watch another one."""
+    before = EarlyStopping(monitor="val_loss")
+    before.on_train_begin()
+    before.best, before.wait = 0.6, 3
+    for monitor, expected in (("val_loss", (3, 0.6)), ("loss", (0, None))):
+        after = EarlyStopping(monitor=monitor)
+        after.on_train_begin()
+        after.set_state(before.get_state())
+        assert (after.wait, after.best) == expected

@@ -19,6 +19,14 @@ def test_every_verb_explains_itself(verb, kcnn):
     assert "--json" in out or verb == "recipes"
 
 
+def test_the_list_of_verbs_has_whole_sentences(kcnn):
+    code, out, _ = kcnn("--help")
+    verbs = out.partition("Commands:\n")[2].splitlines()
+    assert code == 0
+    assert len(verbs) == len(VERBS)
+    assert all(line.endswith(".") and not line.endswith("...") for line in verbs)
+
+
 def test_help_is_fast():
     def seconds(*command):
         """Of the processor, since those of the clock tell how busy the machine is."""
@@ -134,13 +142,20 @@ def test_work_goes_on_though_nobody_reads_stderr(smoke_run, digit_files, tmp_pat
     assert len({line.split(",")[0] for line in out.read_text().splitlines()}) > 40
 
 
-@pytest.mark.parametrize(("closing", "code"), [(">&-", 0), ("<&-", 2)])
-def test_streams_that_are_closed_from_the_beginning(smoke_run, closing, code):
-    verb = "datasets" if code == 0 else f"predict {smoke_run.path} -"
-    command = f"{sys.executable} -m kcnn {verb} {closing}"
+@pytest.mark.parametrize("form", ["table", "csv"])
+@pytest.mark.parametrize(("closing", "code"), [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("<&-", 2)])
+def test_streams_that_are_closed_from_the_beginning(smoke_run, digit_files, form, closing, code):
+    images = "-" if code else next(digit_files.iterdir())
+    command = f"{sys.executable} -m kcnn predict {smoke_run.path} {images} --format {form} {closing}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stderr
     assert "should not happen" not in result.stderr
+
+
+def test_progress_stays_off_stdout_though_stderr_is_closed(tmp_path):
+    command = f"{sys.executable} -m kcnn fit smoke --epochs 1 --out {tmp_path} --name r --json 2>&-"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout)["run"] == str(tmp_path / "r")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")

@@ -10,7 +10,7 @@ import pytest
 
 from kcnn.data import load
 from kcnn.data.statistics import lowest, measure
-from kcnn.errors import DataError, ImageError, RecipeError
+from kcnn.errors import DataError, DataNotFoundError, ImageError, RecipeError
 
 MODES = pytest.mark.parametrize("memory_limit", [4.0, 0.0], ids=["memory", "streamed"])
 
@@ -157,7 +157,7 @@ def test_evaluation_has_the_shape_of_training(tmp_path, write_classes, make_conf
 
 def test_one_class(tmp_path, write_classes, make_config):
     write_classes(tmp_path, ("cat",))
-    with pytest.raises(DataError, match=r"at least two classes\. Received one: 'cat'"):
+    with pytest.raises(DataNotFoundError, match=r"at least two classes\. Received one: 'cat'.*PATH/<class>/<image>"):
         load(make_config(tmp_path), 0)
 
 

@@ -154,7 +154,8 @@ def test_the_card_names_the_data_and_no_folder(run, tmp_path, digit_files):
     text = write_card(run).read_text()
     assert "| name | `folder`, `photos`: " in text
     assert "secret" not in text
-    assert "or where `--data` does." in text
+    assert "    kcnn evaluate . --corrupt --data PATH\n" in text
+    assert "PATH is `photos`, which does not come with the model." in text
 
 
 @pytest.mark.slow

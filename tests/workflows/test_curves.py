@@ -57,6 +57,24 @@ def test_numbers_are_those_of_the_history(tmp_path, kcnn):
     assert pixels_of(tmp_path / "c.png").shape[1] > 600
 
 
+def test_epochs_without_validation_images_are_left_out(tmp_path, kcnn):
+    """A forced resume may bring them, or end them."""
+    runs = [made(tmp_path, name, falling(3, 0.8)) for name in ("brought", "ended")]
+    for run, epoch in zip(runs, (1, 3), strict=True):
+        lines = run.history.read_text().splitlines()
+        words = lines[epoch].split(",")
+        lines[epoch] = ",".join([*words[:3], "", "", *words[5:]])
+        write_text(run.history, "\n".join(lines) + "\n")
+    brought, ended = error_curves(runs)
+    assert [share is None for share in brought.validation] == [True, False, False]
+    assert [epoch for epoch, _ in ended.validated] == [1, 2]
+    draw_errors([brought, ended], tmp_path / "c.svg")
+    assert f"ended: validation {ended.validation[1]:.2%}" in (tmp_path / "c.svg").read_text()
+    code, out, _ = kcnn("evaluate", "--curves", *(run.path for run in runs), "--output", tmp_path / "c.png")
+    assert code == 0
+    assert f"{ended.validation[1]:.2%} in 2" in out
+
+
 def amount(pixels, colour):
     return (pixels == [int(colour[place : place + 2], 16) for place in (1, 3, 5)]).all(axis=-1).sum()
 

@@ -159,6 +159,18 @@ def test_corruptions_cost_accuracy(measured):
     assert result.corruptions["blur"][4] < result.metrics["accuracy"] - 0.2
 
 
+def test_corruptions_that_were_measured_are_kept_for_the_same_images(measured, tmp_path):
+    run = copy_of(measured[0], tmp_path)
+    again = evaluate(run)
+    assert again.corruptions == measured[1].corruptions
+    assert "--corrupt" in again.asked
+    found = run.read_json(run.evaluation)
+    run.write_json(run.evaluation, found | {"data_fingerprint": "of others"})
+    assert evaluate(run).corruptions is None
+    run.evaluation.write_text("{")
+    assert evaluate(run).corruptions is None
+
+
 def test_images_differ_in_brightness_and_in_size_where_they_do(measured, tmp_path, digit_files):
     from PIL import Image
 
@@ -209,7 +221,7 @@ def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn
     assert code == 0
     assert f"Report: {run.report}/index.html" in out
     assert "Most often confused" in out
-    assert f">kcnn evaluate {run.path}</pre>" in (run.report / "index.html").read_text()
+    assert f">kcnn evaluate {run.path} --corrupt</pre>" in (run.report / "index.html").read_text()
     assert len(out.splitlines()) < 30
     code, out, _ = kcnn("evaluate", run.path, "--json")
     document = json.loads(out)

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from kcnn import recipe
-from kcnn.errors import ImageError, Interrupted, RunError, TrainingError
+from kcnn.errors import ImageError, Interrupted, RecipeError, RunError, TrainingError
 from kcnn.workflows.fit import fit
 
 
@@ -64,9 +65,34 @@ def test_a_finished_run_stays_though_its_report_is_interrupted(tmp_path, monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "write_report", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"The run is finished, but not its report.*kcnn evaluate .*whole"):
         fit(recipe.load("smoke", ("epochs=1", "data.limit=64")), out=tmp_path, name="whole")
     assert {path.name for path in (tmp_path / "whole").iterdir()} >= {"model.keras", "history.csv", "metrics.json"}
+    assert not (tmp_path / "whole" / "checkpoint").exists()
+
+
+def test_a_report_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    from kcnn.workflows import fit as module
+
+    def full(run):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "write_report", full)
+    said = []
+    fit(recipe.load("smoke", ("epochs=1", "data.limit=64")), out=tmp_path, name="whole", say=said.append)
+    assert "not its report: No space left on device. It is written by: kcnn evaluate" in said[-1]
+
+
+@pytest.mark.parametrize("setting", ["callbacks.best=true", "callbacks.early_stopping.monitor=val_accuracy"])
+def test_data_that_turn_out_to_have_no_validation_images_make_no_run(tmp_path, digit_files, setting):
+    for file in digit_files.glob("*.png"):
+        target = tmp_path / "data" / file.name[0] / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    settings = (setting, "data.validation=0", "data.test=0")
+    with pytest.raises(RecipeError, match="needs validation images, and the data has none"):
+        fit(recipe.load("smoke", settings, data=str(tmp_path / "data")), out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_where_nothing_can_be_written_is_told_before_images_are_read(tmp_path, monkeypatch):
