@@ -158,7 +158,7 @@ def _data(lines):
 
 def _repeat(lines):
     yield "## How to repeat each line\n"
-    yield "Then run `kcnn evaluate` on the run that the command names at its end, with `--tta flip_shift` for six views.\n"
+    yield "Then run `kcnn evaluate` on the run that the command names at its end; `--tta flip_shift` is six views.\n"
     for number, each in enumerate(lines, 1):
         found = each.environment
         versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())

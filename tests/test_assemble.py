@@ -61,8 +61,8 @@ def test_augmentation_and_dropout_do_something_in_training(digits):
 def test_the_first_losses_are_the_same_on_every_backend(digits):
     """Written down once; the same recipe starts the same experiment whichever framework runs it.
 
-    Slow descent, since Adam makes a full step of a gradient that rounding turned: PyTorch sums with one thread otherwise
-    than with two, and was 2e-3 off.
+    Slow descent, since Adam makes a full step of a gradient that rounding turned: PyTorch with one thread sums in
+    another order than with two, and was 2e-3 off.
     """
     settings = ("model.dropout=0.3", "model.block_dropout=0.1", "optimizer={name='sgd', learning_rate=0.01, l2=0.001}")
     found = losses(assembled(digits, *settings), 4)
