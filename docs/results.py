@@ -5,6 +5,7 @@ there.
 """
 
 import shlex
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -13,6 +14,7 @@ from ship import ROOT, shipped
 
 from kcnn import recipe as recipes
 from kcnn.cli.fit import command as fit
+from kcnn.metrics.spread import spread
 from kcnn.run import Run, Seeds, write_text
 from kcnn.workflows._plan import read_plan
 from kcnn.workflows.card import as_code
@@ -20,6 +22,8 @@ from kcnn.workflows.report import environment_rows
 
 PAGE = ROOT / "docs" / "results.md"
 NUMBERS = ROOT / "docs" / "runs"
+
+SIX_VIEWS = "tta_flip_shift_"  # what begins the names of these numbers
 
 OPENING = """\
 # Results
@@ -43,6 +47,7 @@ class Line:
         backend: Of the training.
         accuracy: With its interval, in words.
         six_views: The same of the mean over six views of each image, or nothing where that was not measured.
+        shares: Both as numbers, of the first seed; None where that was not measured.
         seeds: Of the trainings.
         minutes, speed: Of a seed; images a second.
         parameters: Of the model.
@@ -55,6 +60,7 @@ class Line:
     backend: str
     accuracy: str
     six_views: str
+    shares: tuple
     seeds: tuple
     minutes: float
     speed: float
@@ -85,7 +91,8 @@ def line(folder):
         recipe=recipe_of(environment["command"], folder.name),
         backend=environment["backend"],
         accuracy=_accuracy(seeds, metrics[0]),
-        six_views=_accuracy(seeds, metrics[0], "tta_flip_shift_"),
+        six_views=_accuracy(seeds, metrics[0], SIX_VIEWS),
+        shares=tuple(metrics[0].get(f"{prefix}accuracy") for prefix in ("", SIX_VIEWS)),
         seeds=tuple(recipes.load(run.recipe).seed for run in runs),
         minutes=mean(each["seconds"] for each in metrics) / 60,
         speed=mean(each["images_per_second"] for each in metrics),
@@ -124,14 +131,17 @@ def _accuracy(seeds, metrics, prefix=""):
         return ""
     if not seeds.plan.is_file():
         return f"{metrics[key]:.2%} ({metrics[f'{key}_low']:.2%} to {metrics[f'{key}_high']:.2%})"
-    found = Run(seeds.path).read_json(seeds.plan)["metrics"][key]
-    return f"{found['mean']:.2%} ± {found['std']:.2%} ({found['low']:.2%} to {found['high']:.2%})"
+    return _of_seeds(**Run(seeds.path).read_json(seeds.plan)["metrics"][key])
+
+
+def _of_seeds(mean, std, low, high, values):
+    return f"{mean:.2%} ± {std:.2%} ({low:.2%} to {high:.2%})"
 
 
 def page(lines):
     """Return the page about some lines, as Markdown."""
     lines = sorted(lines, key=lambda each: (each.recipe, each.backend, each.seeds, each.place))
-    return "\n".join([OPENING, *_table(lines), *_data(lines), *_repeat(lines)])
+    return "\n".join([OPENING, *_table(lines), *_means(lines), *_data(lines), *_repeat(lines)])
 
 
 def _table(lines):
@@ -143,6 +153,27 @@ def _table(lines):
         accuracies = f"{each.accuracy} | {each.six_views}"
         recipe = as_code(each.recipe) + (", one run of several" if each.one_of_several else "")
         yield f"| {number} | {recipe} | {each.backend} | {accuracies} | {numbers} | {copy} |"
+    yield ""
+
+
+def _means(lines):
+    """Yield a table of the lines that differ in the seed alone, where there are any."""
+    groups = defaultdict(list)
+    for number, each in enumerate(lines, 1):
+        if len(each.seeds) == 1 and not each.one_of_several:
+            groups[each.recipe, each.backend, each.data[0][0]].append((number, each))
+    groups = {key: group for key, group in groups.items() if len({each.seeds for _, each in group}) > 1}
+    if not groups:
+        return
+    yield "## Over seeds\n"
+    yield "Lines that differ in the seed alone.\n"
+    yield "| lines | recipe | backend | accuracy | of six views | seeds |"
+    yield "|---|---|---|---|---|---|"
+    for (recipe, backend, _), group in groups.items():
+        shares = zip(*(each.shares for _, each in group), strict=True)
+        means = ["" if None in values else _of_seeds(**vars(spread(values, share=True))) for values in shares]
+        numbers, seeds = (", ".join(map(str, each)) for each in ([n for n, _ in group], [e.seeds[0] for _, e in group]))
+        yield f"| {numbers} | {as_code(recipe)} | {backend} | {' | '.join(means)} | {seeds} |"
     yield ""
 
 

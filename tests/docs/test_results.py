@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -93,3 +94,23 @@ def test_a_resumed_training_says_so(lines):
     changed = replace(lines[1], environment=lines[1].environment | {"resumed": [resumed]})
     assert "; resumed after step 7 on torch, later\n" in results.page([changed])
     assert "resumed" not in results.page(lines)
+
+
+def test_lines_that_differ_in_the_seed_alone_have_a_mean(lines):
+    one, other = (replace(lines[1], seeds=(seed,), shares=(0.9 + seed / 100, 0.8)) for seed in (0, 2))
+    text = results.page([one, other, lines[0]])
+    assert f"| 2, 3 | `smoke` | {one.backend} | 91.00% ± 1.41% (78.29% to 100.00%) | 80.00% ± 0.00% (80" in text
+    assert "Over seeds" not in results.page(lines)
+    unseen = replace(other, shares=(0.92, None))
+    assert "| 91.00% ± 1.41% (78.29% to 100.00%) |  | 0, 2 |" in results.page([one, unseen])
+
+
+def test_the_summary_of_cifar10_is_what_the_runs_say():
+    summary = (results.PAGE.parent / "cifar10.md").read_text().partition("\n## ")[0]
+    rows = [line for line in summary.splitlines() if line.startswith("| `cifar10_")]
+    assert len(rows) == 4
+    measured = results.PAGE.read_text().splitlines()
+    for row in rows:
+        recipe, shares = re.match("[| `]*([a-z0-9_]+)", row)[1], re.findall(r"([\d.]+) %", row)
+        assert len(shares) == 2
+        assert any(f"`{recipe}" in line and all(f" {share}%" in line for share in shares) for line in measured), row
