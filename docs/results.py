@@ -157,16 +157,16 @@ def _table(lines):
 
 
 def _means(lines):
-    """Yield a table of the lines that differ in the seed alone, where there are any."""
+    """Yield a table of the means of lines with different seeds, where there are any."""
     groups = defaultdict(list)
     for number, each in enumerate(lines, 1):
         if len(each.seeds) == 1 and not each.one_of_several:
             groups[each.recipe, each.backend, each.data[0][0]].append((number, each))
-    groups = {key: group for key, group in groups.items() if len({each.seeds for _, each in group}) > 1}
+    groups = {key: group for key, group in groups.items() if 1 < len({each.seeds for _, each in group}) == len(group)}
     if not groups:
         return
     yield "## Over seeds\n"
-    yield "Lines that differ in the seed alone.\n"
+    yield "Lines of one recipe, backend and data whose seeds differ; their machines may differ too.\n"
     yield "| lines | recipe | backend | accuracy | of six views | seeds |"
     yield "|---|---|---|---|---|---|"
     for (recipe, backend, _), group in groups.items():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -60,15 +61,15 @@ def find(name: str | Path) -> Path:
         return shipped
     if path.is_dir() and (path / "recipe.toml").is_file():
         return path / "recipe.toml"
-    hint = _images_hint(path) or did_you_mean(str(name), names())
+    hint = did_you_mean(str(name), names())
+    if path.is_dir() and not (path / "seeds.json").is_file():
+        hint += _images_hint(path)
     hint = hint or f" Recipes that come with kcnn: {', '.join(names())}."
     raise RecipeError(f"There is no recipe {str(name)!r}.{hint}")
 
 
 def _images_hint(path: Path) -> str:
-    """Return what to do with images that are named where a recipe belongs."""
-    images = path.is_dir() or (path.suffix != ".toml" and path.is_file())
-    return f" Images go behind --data: --data {path}" if images else ""
+    return f" Where it is about images: kcnn fit --data {shlex.quote(str(path))}"
 
 
 def summary(path: Path) -> str:
@@ -98,7 +99,8 @@ def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = N
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}.{_images_hint(path)}") from error
+        hint = _images_hint(path) if path.suffix == ".csv" or isinstance(error, UnicodeDecodeError) else ""
+        raise RecipeError(f"{path} is not TOML: {error}.{hint}") from error
     except OSError as error:
         raise RecipeError(f"Cannot read {path}: {error.strerror}.") from error
     for override in overrides:

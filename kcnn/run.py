@@ -31,10 +31,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
     Raises:
         UsageError: As `replaceable`.
     """
-    path = replaceable(path)
+    suffix, path = Path(path).suffix, replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept, since writers such as Keras and matplotlib read the format from it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    # The suffix is kept, a link's own, since writers such as Keras and matplotlib read the format from it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -176,7 +176,7 @@ def test_images_in_the_place_of_a_recipe(tmp_path, name):
         path.write_bytes(b"PK\x03\x04\xff\n,")
     else:
         path.mkdir()
-    with pytest.raises(RecipeError, match=f"Images go behind --data: --data {path}$"):
+    with pytest.raises(RecipeError, match=f"Where it is about images: kcnn fit --data {path}$"):
         recipe.load(path)
 
 

@@ -97,6 +97,15 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
         assert (tmp_path / "deep" / "file.txt").read_text() == text
 
 
+def test_the_format_is_that_of_a_links_own_name(tmp_path):
+    link = tmp_path / "picture.svg"
+    link.symlink_to("blob")
+    with atomic(link) as temporary:
+        assert temporary.suffix == ".svg"
+        temporary.write_text("<svg/>")
+    assert (tmp_path / "blob").read_text() == "<svg/>"
+
+
 def test_a_stream_of_a_process_and_links_in_a_circle_are_no_files(tmp_path):
     stream, first, second = (tmp_path / name for name in ("stream", "first", "second"))
     with (tmp_path / "redirected").open("w") as file:

@@ -156,7 +156,8 @@ def _show(run, as_json):
     if skipped.exists():
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")
-    click.echo(f"Report: {run.report}/index.html")
+    if (run.report / "index.html").is_file():
+        click.echo(f"Report: {run.report}/index.html")
     click.echo(f"Next: {run.evaluate_command}")
 
 

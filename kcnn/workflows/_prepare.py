@@ -33,13 +33,13 @@ def prepare(recipe, *, progress=None, say=lambda message: None, missing_weights=
                 f"Pixels are normalised by the recipe's own mean and standard deviation. {weights.source} was trained "
                 f"with {_numbers(weights)}, and may be of little use with others."
             )
-    dataset = data.load(recipe.data, recipe.seed, progress=progress)
-    if dataset.validation is None:
-        _check_without_validation(recipe.callbacks)
-    return recipe, dataset, weights
+    return recipe, data.load(recipe.data, recipe.seed, progress=progress), weights
 
 
-def _check_without_validation(wanted):
+def check_validation(wanted, dataset):
+    """Raise `RecipeError` where a recipe's callbacks need validation images, and the data turn out to have none."""
+    if dataset.validation is not None:
+        return
     stopping = wanted.early_stopping and wanted.early_stopping.monitor.startswith("val_")
     for name, needs in {"best": wanted.best, "early_stopping": stopping}.items():
         if needs:

@@ -13,7 +13,13 @@ LONGEST_NAME = 24  # characters that fit beside it
 
 
 def table_files(run, what, predictions):
-    """Return {kind: path} of the files of an evaluation beside its page; arguments as of `write_tables`."""
+    """Return {kind: path} of the files of an evaluation beside its page.
+
+    Args:
+        run: A `Run`.
+        what: As of an `Evaluation`.
+        predictions: "csv" or "parquet".
+    """
     return {
         kind: run.report / f"{kind}_{what}.{suffix}"
         for kind, suffix in (

@@ -313,6 +313,7 @@ def _corrupted_before(run, path, fingerprint):
     """Return what an evaluation that is replaced found about corrupted images, if the images are the same."""
     try:
         found = run.read_json(path) if path.is_file() else {}
-    except RunError:  # it is damaged
-        return None
-    return found.get("corruptions") if found.get("data_fingerprint") == fingerprint else None
+    except RunError:
+        return None  # it is damaged
+    same = isinstance(found, dict) and found.get("data_fingerprint") == fingerprint
+    return found.get("corruptions") if same else None

@@ -17,7 +17,7 @@ from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, atomic, check_writable, write_text
 from kcnn.workflows._curves import draw_curves
-from kcnn.workflows._prepare import prepare
+from kcnn.workflows._prepare import check_validation, prepare
 from kcnn.workflows.report import write_report
 
 
@@ -57,6 +57,7 @@ def fit(
         Run.check_free(out, name)
     check_writable(out)  # before minutes go into reading images
     recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say)
+    check_validation(recipe.callbacks, dataset)
     recipe = resolve(recipe, dataset)
     run = Run.create(out, name) if name else Run.create_unique(out, stem or recipe.data.name)
     try:
@@ -94,6 +95,7 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
         if before:
             _check_identity(before, before | {"backend": keras.config.backend()}, force, say)
         recipe, dataset, weights = prepare(recipe, progress=load_progress, say=say, missing_weights=latest is not None)
+        check_validation(recipe.callbacks, dataset)
         recipe = resolve(recipe, dataset)
         identity = _identity(recipe, dataset, weights)
         if before:

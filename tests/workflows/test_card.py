@@ -54,7 +54,7 @@ def test_evaluate_writes_what_the_files_say(measured):
     assert f"{result.corruptions['blur'][4]:.1%}" in text
     assert environment["data"]["fingerprint"] in text
     assert "    kcnn fit smoke\n" in text
-    assert "    kcnn evaluate . --corrupt\n" in text
+    assert "    kcnn evaluate RUN --corrupt\n" in text
     worst = min(result.classes, key=lambda row: row["recall"])
     assert f"| `{worst['class']}` | {worst['support']} | {worst['recall']:.1%} |" in text
     assert str(run.path.parent) not in text
@@ -66,7 +66,7 @@ def test_what_was_not_done_is_said(run):
     text = edited(run, run.evaluation, corruptions=None, calibrated={"reason": "none is best."})
     assert "Not measured; `kcnn evaluate --corrupt` does." in text
     assert "Its confidence is not calibrated." in text
-    assert "    kcnn evaluate .\n" in text
+    assert "    kcnn evaluate RUN\n" in text
     assert "licence | not stated" in text
     recipe = run.recipe.read_text()
     run.recipe.write_text(recipe.replace("[run]\n", '[run]\nlicence = "CC-BY-4.0"\n'))
@@ -154,8 +154,8 @@ def test_the_card_names_the_data_and_no_folder(run, tmp_path, digit_files):
     text = write_card(run).read_text()
     assert "| name | `folder`, `photos`: " in text
     assert "secret" not in text
-    assert "    kcnn evaluate . --corrupt --data PATH\n" in text
-    assert "PATH is `photos`, which does not come with the model." in text
+    assert re.search("^    kcnn fit recipe.toml --out .. --backend [a-z]+ --data PATH$", text, re.MULTILINE)
+    assert "PATH is where your `photos` lies" in text
 
 
 @pytest.mark.slow

@@ -167,8 +167,9 @@ def test_corruptions_that_were_measured_are_kept_for_the_same_images(measured, t
     found = run.read_json(run.evaluation)
     run.write_json(run.evaluation, found | {"data_fingerprint": "of others"})
     assert evaluate(run).corruptions is None
-    run.evaluation.write_text("{")
-    assert evaluate(run).corruptions is None
+    for damage in ("{", "[]"):
+        run.evaluation.write_text(damage)
+        assert evaluate(run).corruptions is None
 
 
 def test_images_differ_in_brightness_and_in_size_where_they_do(measured, tmp_path, digit_files):
@@ -281,7 +282,7 @@ def test_test_time_augmentation_is_reported_apart(measured, tmp_path):
     written = json.loads(result.files["evaluation"].read_text())
     assert written["tta"] == "flip_shift"
     assert f"| Accuracy of several views | {accuracy:.2%} |" in run.card.read_text()
-    assert "    kcnn evaluate . --tta flip_shift\n" in run.card.read_text()
+    assert "    kcnn evaluate RUN --tta flip_shift\n" in run.card.read_text()
     assert f"{before['accuracy']:.2%} of {before['count']:,} test images" in run.card.read_text()
     assert result.calibrated["temperature"] == measured[1].calibrated["temperature"]  # of the plain model
 
