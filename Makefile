@@ -53,7 +53,7 @@ bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes 
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/serving.py
+	$(BIN)/python benchmarks/serving.py --backend torch
 
 results: $(VENV)/.dev ## Write docs/results.md from the files of the runs that are in git.
 	$(BIN)/python docs/results.py

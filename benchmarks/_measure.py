@@ -51,7 +51,7 @@ def interleaved(contenders, network, precision, *, steps, rounds):
 
     Args:
         contenders: {name: (backend or None, module, *keywords)}.
-        steps: Of batch 128, in each turn.
+        steps: In each turn.
         rounds: Turns of each contender.
     """
     children = {}

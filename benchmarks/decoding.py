@@ -6,7 +6,6 @@ FOLDER holds small images of one size, such as CIFAR-10 as JPEG files; without i
 500 x 375, are always made. The rounds are interleaved; the table shows the median and, behind it, the extremes.
 """
 
-import json
 import os
 import statistics
 import sys
@@ -14,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import _measure
 import numpy as np
-from _measure import RESULTS, machine
 from PIL import Image
 
 from kcnn.data.decode import decode_many
@@ -88,13 +87,7 @@ def main():
     for one in found:
         seconds = [f"{spread(values, '.3f'):26s}" for values in one["seconds"].values()]
         print(f"{one['images']:8,} {one['size']:>8s}  {' '.join(seconds)} {spread(one['ratios'], '.2f')}")
-    RESULTS.mkdir(exist_ok=True)
-    document = {
-        "machine": machine(),
-        "command": " ".join(["python", *map(os.path.relpath, sys.argv[:1])]),
-        "sets": found,
-    }
-    (RESULTS / "decoding.json").write_text(json.dumps(document, indent=2) + "\n")
+    _measure.write("decoding", {"command": " ".join(["python", *map(os.path.relpath, sys.argv)]), "sets": found})
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ that has to be read first is not measured. Decoding stops at 100,000. `again` is
 """
 
 import io
-import json
 import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from _measure import RESULTS, machine
+import _measure
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -97,8 +96,7 @@ def main():
     for row in rows:
         each = [1e6 * row["seconds"][stage] / row["files"] if stage in row["seconds"] else None for stage in stages]
         print(f"{row['files']:10,}" + "".join(f"{'-':>12s}" if value is None else f"{value:12.2f}" for value in each))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "files.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+    _measure.write("files", {"rows": rows})
     draw(rows)
 
 

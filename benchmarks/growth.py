@@ -30,7 +30,7 @@ def keywords(options):
 
 
 def measure(backend, network, options):
-    """Return nanoseconds a multiplication (forward alone counted), microseconds an image, and images a second."""
+    """Return nanoseconds for 1000 multiplications of the forward pass, microseconds an image, and images a second."""
     child = _measure.Child("kcnn_fit", network, "float32", *keywords(options), backend_name=backend)
     try:
         batch = options.get("batch_size", 128)

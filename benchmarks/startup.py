@@ -6,7 +6,6 @@ Each round starts two processes a backend: one imports Keras and ends; one is `k
 `model.fit` would be called, with data loaded, model built and compiled, and before the step itself is compiled.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from _measure import RESULTS, machine
+import _measure
 
 from kcnn import backend
 
@@ -54,8 +53,7 @@ def main():
         medians = [statistics.median(values) for values in (*times.values(), beyond)]
         print(f"{name:12s} " + " ".join(f"{value:7.2f}" for value in medians), "", *(f"{each:.2f}" for each in beyond))
         times["beyond"] = beyond
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "startup.json").write_text(json.dumps({"machine": machine(), "backends": found}, indent=2) + "\n")
+    _measure.write("startup", {"backends": found})
 
 
 if __name__ == "__main__":

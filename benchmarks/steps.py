@@ -23,8 +23,6 @@ def contenders(network, backends, quick):
             found["torch plain, compiled"] = (None, "plain_torch", "compiled=true")
         if not quick:
             found[f"{backend} stock Keras"] = (backend, "stock_keras")
-            if backend == "tensorflow":
-                found["tensorflow stock Keras, no XLA"] = (backend, "stock_keras", "jit_compile=false")
         found[f"{backend} kcnn"] = (backend, "kcnn_fit")
         if not quick:
             found[f"{backend} kcnn, no augmentation"] = (backend, "kcnn_fit", 'overrides=["augment=[]"]')

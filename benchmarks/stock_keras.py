@@ -1,4 +1,7 @@
-"""Stock Keras: its own layers and augmentation, `compile` and `fit` with their defaults but for `jit_compile`."""
+"""Stock Keras: its own layers and augmentation, `compile` and `fit` with their defaults.
+
+On TensorFlow that is without XLA: Keras leaves it out without a GPU, and of models with its RandomTranslation.
+"""
 
 import keras
 from _clock import Clock
@@ -32,7 +35,7 @@ def resnet20(x):
     return layers.GlobalAveragePooling2D()(x)
 
 
-def trainer(network, precision, images, labels, batch_size, jit_compile="auto"):
+def trainer(network, precision, images, labels, batch_size):
     """Return a function that trains on the next `steps` batches and returns their mean loss, and the seconds."""
     keras.config.set_dtype_policy(precision)
     inputs = keras.Input((32, 32, 3))
@@ -41,7 +44,7 @@ def trainer(network, precision, images, labels, batch_size, jit_compile="auto"):
     model = keras.Model(inputs, layers.Dense(10, dtype="float32")(x))
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True) if network == "resnet20" else "adam"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=jit_compile)
+    model.compile(optimizer, loss, metrics=["accuracy"])
 
     clock = Clock()
 
