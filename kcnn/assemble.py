@@ -15,6 +15,7 @@ from kcnn.callbacks.finite import StopOnNaN
 from kcnn.callbacks.history import RunHistory
 from kcnn.callbacks.tensorboard import TensorBoardScalars
 from kcnn.data.batches import EvaluationBatches, TrainingBatches
+from kcnn.data.decode import cores
 from kcnn.data.statistics import sample
 from kcnn.errors import RecipeError
 from kcnn.finetune import frozen, rate_factors
@@ -162,7 +163,7 @@ def assemble(recipe, dataset, weights=None):
     validation = None
     if dataset.validation is not None:
         held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
-        validation = ValidationSequence(held_out)
+        validation = ValidationSequence(held_out, workers=1 if held_out.in_memory else cores())
     network = without_auxiliary_heads(whole)
     # Auxiliary heads are no part of the depth that is frozen: no saved model has them to start from.
     stages = _stages(recipe, network, loaded)
@@ -248,8 +249,9 @@ def training_graph(network, augmentations, seed):
     pixels = keras.Input(network.input_shape[1:], dtype="uint8", name="pixels")
     position = keras.Input((), dtype="int32", name="position")
     x = pixels
-    for layer in fuse(augmentations):
-        x = layer(x, position)
+    with _as_recipe_error("augment"):
+        for layer in fuse(augmentations):
+            x = layer(x, position)
     x = keras.layers.Lambda(_to_float, dtype="float32", name="to_float")(x)
     twins = faster(network)
 

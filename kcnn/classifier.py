@@ -104,12 +104,12 @@ def load_model(path):
         raise RunError(f"Keras cannot load {path}: {first}") from error
     shape = getattr(model, "input_shape", None)
     outputs = getattr(model, "output_shape", None)
-    images = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
+    images = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:] and shape[3] in (1, 3)
     classes = outputs[1] if isinstance(outputs, tuple) and len(outputs) == 2 else None
     if not images or not isinstance(classes, int) or classes < 2:
         raise RunError(
-            f"{path} is no image classifier: expected an input of (height, width, channels) and one number for each of "
-            f"at least two classes. Received: input {shape}, output {outputs}"
+            f"{path} is no image classifier: expected an input of (height, width, 1 or 3 channels) and one number for "
+            f"each of at least two classes. Received: input {shape}, output {outputs}"
         )
     return model
 

@@ -97,19 +97,28 @@ def hold(handle: int, taken: str) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder. Its file names are the same for every run; see docs/design.md."""
+    """A run folder. Its file names are the same for every run; see README.md, "A run"."""
 
     path: Path
 
     @classmethod
     def create(cls, parent: Path | str, name: str) -> "Run":
         """Make a new folder `name` below `parent`; raise `RunError` where something of that name is there."""
-        path = Path(parent) / name
-        cls.check_free(parent, name)
+        try:
+            return cls._made(Path(parent) / name)
+        except FileExistsError:
+            cls.check_free(parent, name)
+            raise
+
+    @classmethod
+    def _made(cls, path: Path) -> "Run":
+        """Make the folder; raise `FileExistsError` where it is there, and else `RunError` where it cannot be made."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir()
         except OSError as error:
+            if isinstance(error, FileExistsError) and path.parent.is_dir():
+                raise
             raise RunError(f"Cannot make the run folder {path}: {error.strerror}.") from error
         return cls(path)
 
@@ -127,10 +136,11 @@ class Run:
     def create_unique(cls, parent: Path | str, stem: str) -> "Run":
         """Make a new folder named `stem`, or `stem-2`, `stem-3`, ... where that is taken."""
         count, name = 1, stem
-        while (Path(parent) / name).exists():
+        while True:
+            with contextlib.suppress(FileExistsError):
+                return cls._made(Path(parent) / name)
             count += 1
             name = f"{stem}-{count}"
-        return cls.create(parent, name)
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -152,6 +162,7 @@ class Run:
         for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
             run = cls(candidate)
             if run.model.is_file():
+                run.remove_checkpoints()  # which are left where it was killed at its very end
                 raise RunError(f"{candidate} is finished already; there is nothing to resume.")
             run.check_not_numbers_alone()
             if run.recipe.is_file():
@@ -307,6 +318,13 @@ class Run:
         except RunError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def backend(self) -> str | None:
+        """The backend that it was last trained on, as far as that is known."""
+        environment = self.known_environment()
+        last = [environment, *(environment.get("resumed") or [])][-1]
+        return last.get("backend")
 
     def update_metrics(self, values: dict[str, float]) -> None:
         """Add plain numbers to metrics.json, replacing those of the same name."""

@@ -1,6 +1,7 @@
 """What a recipe may say: its tables and keys, with their types, defaults and ranges."""
 
 import functools
+import os
 from typing import Annotated, Any, Literal, Union, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, create_model
@@ -65,6 +66,14 @@ def _words(value: str) -> str:
     return value
 
 
+def _utf8(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # Linux allows any bytes, and recipe.toml is UTF-8
+        raise PydanticCustomError("utf8", "Input should be UTF-8; rename the file or folder") from error
+    return value
+
+
 Size = Annotated[
     tuple[Annotated[int, Field(ge=2, le=4096)], Annotated[int, Field(ge=2, le=4096)]],
     BeforeValidator(
@@ -80,7 +89,9 @@ class DataConfig(Table):
     """Where the images come from, and how they become arrays."""
 
     name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
-    path: str | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
+    path: Annotated[str, AfterValidator(_utf8)] | None = Field(
+        None, description="For name = 'folder': a folder, a CSV file, or an archive."
+    )
     about: Words | None = Field(None, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
     test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
@@ -92,6 +103,11 @@ class DataConfig(Table):
     std: Channels | None = Field(None, description="Standard deviation of each channel; default: measured.")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="What to do with an unreadable image.")
     memory_limit: float = Field(2.0, ge=0, description="GiB; decoded data above it streams from disk.")
+
+    @property
+    def absolute(self) -> str | None:
+        """`path` from the root of the file system, or None where there is none."""
+        return os.path.realpath(os.path.expanduser(self.path)) if self.path else None
 
 
 def _freeze(value: Any) -> str | int:

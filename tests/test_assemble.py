@@ -189,6 +189,7 @@ def test_an_image_is_mirrored_in_every_second_epoch(digits):
         (("model.depth=9",), r"model: .*too small"),
         (("optimizer.clip_norm=1.0", "optimizer.clip_value=1.0"), r"optimizer: .*not both"),
         (("augment.0.height=7.0",), r"augment.0"),
+        (('augment=[{name="random_erasing", area=[0.5, 0.8], aspect=[3.0, 3.3]}]',), r"augment: No box with this"),
     ],
 )
 def test_what_does_not_fit_is_a_mistake_of_the_recipe(digits, settings, message):

@@ -83,6 +83,12 @@ def test_differences_between_recipes_are_told_by_key():
     assert recipe.differences(recipe.to_toml(old), recipe.to_toml(old)) == []
 
 
+def test_a_path_that_no_recipe_could_hold_is_a_mistake():
+    """recipe.toml is UTF-8, and Linux allows any bytes in a name."""
+    with pytest.raises(RecipeError, match=r"data\.path: .*UTF-8"):
+        recipe.load("folder", data="caf\udce9")
+
+
 SHORT_TRIAL = "A short trial needs none: --set schedule.warmup_epochs=0"
 
 

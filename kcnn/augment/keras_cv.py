@@ -8,6 +8,7 @@ arithmetic, not the integer arithmetic of the other augmentations.
 """
 
 import importlib
+import threading
 import warnings
 
 import numpy as np
@@ -16,6 +17,9 @@ from kcnn import random
 from kcnn.augment import _check
 from kcnn.backend import admit_tensorflow
 from kcnn.errors import BackendError
+
+# Batches are made ahead by several threads, and some sources of random numbers are those of the whole process.
+_one_at_a_time = threading.Lock()
 
 
 class KerasCvAugmentation:
@@ -54,9 +58,10 @@ class KerasCvAugmentation:
         return np.stack([self._transform_one(*pair) for pair in zip(images, seeds, strict=True)])
 
     def _transform_one(self, image, seed):
-        self._sources.reset(int(seed) & 0x7FFFFFFF)
-        changed = self._layer(image[None].astype("float32"), training=True)
-        changed = np.asarray(_to_numpy(changed))[0]
+        with _one_at_a_time:
+            self._sources.reset(int(seed) & 0x7FFFFFFF)
+            changed = self._layer(image[None].astype("float32"), training=True)
+            changed = np.asarray(_to_numpy(changed))[0]
         return np.clip(np.rint(changed), 0, 255).astype("uint8")
 
     def get_config(self):

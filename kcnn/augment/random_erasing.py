@@ -43,6 +43,9 @@ class RandomErasing(Augmentation):
         self.aspect = _check.interval("aspect", aspect, 0.01, 100)
         self.fill = _check.choice("fill", fill, FILLS)
 
+    def build(self, images_shape, position_shape):
+        box_sizes(self.area, self.aspect, *images_shape[1:3])  # raises where none fits, before anything is trained
+
     def augment(self, images, position):
         _, height, width, channels = images.shape
         sizes = box_sizes(self.area, self.aspect, height, width)

@@ -60,7 +60,7 @@ class AverageWeights(keras.callbacks.Callback):
             self.trained = None
 
     def _show_average(self):
-        if self.trained is None and self.average is not None:
+        if self.trained is None and self.steps >= self.every:  # before, it is of no trained weights
             self.trained = [ops.copy(_value(weight)) for weight in self._weights()]
             self._assign(self.average)
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from kcnn import __version__
-from kcnn.cli._streams import open_both, stderr_unheard, to_nobody
+from kcnn.cli._streams import open_both, spell_out, stderr_unheard, to_nobody
 from kcnn.errors import Interrupted, KcnnError
 from kcnn.registry import did_you_mean
 
@@ -59,6 +59,7 @@ def cli():
 def main(arguments=None):
     """Run the command line and exit: 0 done, 1 the work failed, 2 the call was wrong."""
     open_both()
+    spell_out()
     with stderr_unheard():
         code = _exit_code(arguments)
     sys.exit(code)

@@ -43,18 +43,38 @@ tta_option = click.option(
 )
 
 
+def names_in(text):
+    """Return the names in a text such as "A,B"; None where there is no text."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def use_backend(name, device=None, *, deterministic=False):
     """Select the backend and device, saying on stderr which and why; return the backend's name."""
     return _selected(backend_module.select(name, device), device, deterministic, told=not name)
+
+
+def use_backend_again(began, name, device=None, *, deterministic=False):
+    """Select the backend that a training `began` on, where that is known and `name` is no other, as `use_backend`."""
+    asked = None if name == backend_module.AUTO else name
+    if asked or not began:
+        return use_backend(asked, device, deterministic=deterministic)
+    choice = backend_module.select(began, device, "on which the training began")
+    return _selected(choice, device, deterministic, told=False)
 
 
 def use_backend_to_open(path, name, device=None):
     """Select the backend as `use_backend` where what is at `path` needs one: an exported file has its own runtime."""
     from kcnn.opened import is_exported
 
-    if not is_exported(path):
+    if is_exported(path):
+        refuse_backend(path, name, device)
+    else:
         use_backend(name, device)
-    elif name or device:
+
+
+def refuse_backend(path, name, device):
+    """Raise `UsageError` where a backend or device is given for an exported file."""
+    if name or device:
         raise click.UsageError(
             f"{path} is an exported file with a runtime of its own: leave out --backend and --device."
         )

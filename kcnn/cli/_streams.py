@@ -55,6 +55,12 @@ def open_both():
             setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
+def spell_out():
+    """Let stdout write what its encoding cannot hold as `\\udce9`, so that one odd file name loses no table."""
+    if getattr(sys.stdout, "errors", None) == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _to_nobody(number):
     nowhere = os.open(os.devnull, os.O_WRONLY)
     if nowhere == number:

@@ -2,7 +2,7 @@
 
 import click
 
-from kcnn.cli._options import data_option, debug_option, device_option, json_option
+from kcnn.cli._options import data_option, debug_option, device_option, json_option, names_in
 from kcnn.cli._streams import screen
 
 
@@ -28,7 +28,7 @@ def command(recipe, backends, precisions, steps, rounds, data, settings, exports
     if exports:
         if precisions or data or settings or device:
             raise click.UsageError("--precision, --data, --set and --device do not go with --exports.")
-        _exports(recipe, _names(backends), rounds, as_json)
+        _exports(recipe, names_in(backends), rounds, as_json)
         return
 
     from kcnn import recipe as recipes
@@ -41,8 +41,8 @@ def command(recipe, backends, precisions, steps, rounds, data, settings, exports
     with counting(one_bar=True) as progress:
         found = bench(
             loaded,
-            backends=_names(backends),
-            precisions=_names(precisions),
+            backends=names_in(backends),
+            precisions=names_in(precisions),
             steps=steps,
             rounds=rounds,
             device=device,
@@ -95,10 +95,6 @@ def _show_exports(found):
         f"The first is the trained model. Medians and 99th percentiles of {found.rounds} rounds in turns. "
         f"{found.machine['processor']}, {found.machine['cores']} cores."
     )
-
-
-def _names(text):
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _show(found):

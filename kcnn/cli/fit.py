@@ -5,13 +5,12 @@ import shlex
 
 import click
 
-from kcnn.backend import AUTO
 from kcnn.cli._options import (
     data_option,
     debug_option,
     device_option,
     json_option,
-    use_backend,
+    use_backend_again,
     use_backend_for,
 )
 
@@ -95,9 +94,7 @@ def _resume(path, settings, data, force, backend, device, as_json):
         return
     run = Run.open_unfinished(path)
     recipe = recipes.load(run.recipe, settings, data=data)
-    if backend in (None, AUTO):
-        backend = run.known_environment().get("backend")
-    use_backend(backend, device, deterministic=recipe.run.deterministic)
+    use_backend_again(run.backend, backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.fit import resume
 
@@ -110,10 +107,9 @@ def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
 
     if settings or data:
         raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
-    recipe, planned = read_plan(seeds)
-    if backend in (None, AUTO):
-        backend = seeds.run(planned[0]).known_environment().get("backend")
-    use_backend(backend, device, deterministic=recipe.run.deterministic)
+    recipe, planned, began = read_plan(seeds)
+    began = began or seeds.run(planned[0]).backend
+    use_backend_again(began, backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.seeds import resume_seeds
 

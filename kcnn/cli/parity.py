@@ -2,7 +2,7 @@
 
 import click
 
-from kcnn.cli._options import data_option, debug_option, json_option
+from kcnn.cli._options import data_option, debug_option, json_option, names_in
 from kcnn.cli._streams import screen
 
 ALL_STEPS = 3
@@ -41,10 +41,9 @@ def command(recipe, steps, backends, data, settings, recipe_all, out, as_json):
     from kcnn.cli._progress import counting
     from kcnn.workflows.parity import parity
 
-    wanted = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
     found = []
     with counting() as progress:
-        for result in parity(jobs, backends=wanted, out=out, progress=progress):
+        for result in parity(jobs, backends=names_in(backends), out=out, progress=progress):
             found.append(result)
     if as_json:
         from kcnn.cli._options import show_json

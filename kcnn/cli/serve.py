@@ -11,6 +11,7 @@ from kcnn.cli._options import (
     debug_option,
     device_option,
     json_option,
+    refuse_backend,
     show_json,
     use_backend,
 )
@@ -19,6 +20,7 @@ from kcnn.errors import UsageError
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 KEY = "KCNN_API_KEY"
 MIB = 2**20
+DECODED = 89.478485  # millions of pixels, kcnn.data.decode.MAX_PIXELS
 
 
 @click.command("serve", short_help="Answer over HTTP, with a page to try the model.")
@@ -47,7 +49,7 @@ MIB = 2**20
 )
 @click.option(
     "--max-pixels",
-    type=FiniteRange(0.01),
+    type=FiniteRange(0.01, DECODED),
     default=50.0,
     show_default=True,
     metavar="MILLIONS",
@@ -76,7 +78,10 @@ def command(run, host, port, calibrated, export, batch, window, queue, access_lo
     _check_packages()
 
     from kcnn.serving.limits import Limits
-    from kcnn.workflows.serve import serve
+    from kcnn.workflows.serve import find_sources, serve
+
+    if (backend or device) and find_sources(run).explains is None:
+        refuse_backend(run, backend, device)
 
     if access_log:
         _log_access()

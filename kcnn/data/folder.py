@@ -35,7 +35,7 @@ def folder(
     """
     if not path:
         raise DataNotFoundError(f"The dataset 'folder' needs a path: --data PATH, or data.path. {LAYOUT}")
-    root = Path(path).expanduser()
+    root = Path(os.path.expanduser(path))  # Path's own raises where there is no such user
     try:
         exists = root.exists()
     except OSError as error:

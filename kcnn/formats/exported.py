@@ -75,10 +75,6 @@ class Exported:
     def resize(self):
         return self.metadata.resize
 
-    def logits(self, images):
-        """Return float32 (B, K) for uint8 images (B, H, W, C)."""
-        return self.model.answer(images)[0]
-
     def probabilities(self, images):
         """Return float32 (B, K) for uint8 images (B, H, W, C)."""
         logits, probabilities = self.model.answer(np.ascontiguousarray(images))

@@ -84,7 +84,9 @@ class Metadata:
     @classmethod
     def from_texts(cls, texts, path) -> "Metadata":
         """Return what `as_texts` wrote. Raises `RunError` where that is not there."""
-        plain = ("resize", "run", "model_sha256", "version")
+        plain = ["resize", "run", "model_sha256", "version"]
+        if texts.get("quantize") != "null":
+            plain.append("quantize")
         return cls._checked({key: text if key in plain else _parsed(text) for key, text in texts.items()}, path)
 
     @classmethod

@@ -7,7 +7,8 @@ DIRECT = KEEP_FREED_MEMORY = False
 
 def conv(x, kernel, bias, strides, padding, dtype):
     x, kernel = tf.cast(x, dtype), tf.cast(kernel, dtype)
-    same = strides == (1, 1) and padding == tuple(size // 2 for size in kernel.shape[:2])
+    sides = tuple(kernel.shape[:2])
+    same = strides == (1, 1) and padding == tuple(size // 2 for size in sides) and all(size % 2 for size in sides)
     if any(padding) and not same:
         # conv2d's own explicit padding is 50 times slower in bfloat16 on a CPU.
         x = tf.pad(x, [(0, 0), *((size, size) for size in padding), (0, 0)])

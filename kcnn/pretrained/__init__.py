@@ -1,5 +1,6 @@
 """Weights of another training, where a recipe starts from them: `[model] weights`."""
 
+import os
 from pathlib import Path
 
 from kcnn.errors import RunError
@@ -39,7 +40,7 @@ def located(recipe):
 
 
 def _path(name):
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.suffix in (".keras", ".h5"):
         if not path.is_file():
             raise RunError(f"model.weights: there is no file {path}.")

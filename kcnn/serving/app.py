@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from kcnn import __version__
 from kcnn.serving import documents, pages
+from kcnn.serving.connected import while_connected
 from kcnn.serving.explainer import QUICK
 from kcnn.serving.guard import Guard
 from kcnn.serving.key import keeper
@@ -59,7 +60,7 @@ def _add_model(app, service, guarded):
         top: Annotated[int, Query(ge=1, le=1000, description="How many labels an image.")] = TOP,
     ):
         received = await images_of(request, service.limits)
-        return JSONResponse({"predictions": await service.predict(received, top)})
+        return JSONResponse({"predictions": await while_connected(request, service.predict(received, top))})
 
     @app.post(
         "/v1/explain",
@@ -81,7 +82,7 @@ def _add_model(app, service, guarded):
         if len(received) > 1:
             raise Refused(413, "images", "One image at a time is explained. Send the others in requests of their own.")
         picture = request.headers.get("accept", "").partition(",")[0].strip() == PNG
-        found = await service.explain(received[0], class_name, method, picture=picture)
+        found = await while_connected(request, service.explain(received[0], class_name, method, picture=picture))
         return Response(found, media_type=PNG) if picture else JSONResponse(found)
 
     @app.get(

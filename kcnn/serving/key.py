@@ -1,6 +1,7 @@
 """Who may ask: whoever has the key, where there is one."""
 
 import hmac
+import os
 
 from fastapi import Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -17,7 +18,7 @@ def keeper(key):
     async def check(bearer=Security(_bearer), header=Security(_header)):  # noqa: B008
         given = header or (bearer and bearer.credentials) or ""
         # Headers are bytes that Starlette reads as Latin-1; a key may hold anything.
-        if key is not None and not hmac.compare_digest(given.encode("latin-1"), key.encode()):
+        if key is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(key)):
             raise Refused(
                 401,
                 "key",

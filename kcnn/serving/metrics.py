@@ -49,5 +49,8 @@ class Metrics:
 
     def text(self, accept):
         """Return the page for a scraper that accepts so much, and its type."""
-        encode, kind = choose_encoder(accept)
+        try:
+            encode, kind = choose_encoder(accept)
+        except (TypeError, ValueError):  # at a version that is no number
+            encode, kind = choose_encoder("")
         return encode(self._registry), kind

@@ -78,6 +78,8 @@ async def _of_form(request, limits):
         if str(error.detail).startswith("Too many files"):  # at which Starlette stops, and tells it in words alone
             raise _too_many(limits) from error
         raise
+    except UnicodeError as error:  # of a charset such as "undefined", which Python knows and cannot read
+        raise Refused(400, "form", "The form's charset cannot be read. Expected UTF-8.") from error
 
 
 def _of_json(body, limits):

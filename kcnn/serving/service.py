@@ -118,7 +118,7 @@ class Service:
         Raises:
             Refused: The server is busy, or none of the images can be read.
         """
-        with self._places(len(received)):
+        with self._asked(), self._answers.places(len(received)):
             async with self._timely():
                 found = await asyncio.gather(*(self._predict_one(one, top) for one in received))
         if all("error" in one for one in found):
@@ -134,13 +134,14 @@ class Service:
         if self.served.explainer is None:
             raise Refused(501, "explain", self.served.no_explainer)
         wanted = None if class_name is None else self._class_number(class_name)
-        with self._places(1), self._maps.places(1):
+        with self._asked(), self._maps.places(1):
             async with self._timely():
-                try:
-                    pixels, size = await self._read(received)
-                except ImageError as error:
-                    raise Refused(422, "image", _sentence(received, error)) from error
-                probabilities = await self._answers.ask(pixels)
+                with self._answers.places(1):  # no longer than for the answer, else others would wait for a question
+                    try:
+                        pixels, size = await self._read(received)
+                    except ImageError as error:
+                        raise Refused(422, "image", _sentence(received, error)) from error
+                    probabilities = await self._answers.ask(pixels)
                 predicted = int(np.argmax(probabilities))
                 number = predicted if wanted is None else wanted
                 try:
@@ -183,13 +184,12 @@ class Service:
         return found
 
     @contextlib.contextmanager
-    def _places(self, count):
-        with self._answers.places(count):
-            self._asking += 1
-            try:
-                yield
-            finally:
-                self._asking -= 1
+    def _asked(self):
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
 
     def _in_thread(self, function, *arguments):
         return asyncio.get_running_loop().run_in_executor(self._decoding, function, *arguments)

@@ -44,9 +44,9 @@ class _Trained:
         self.classifier = Classifier.open(path)
         self.network = TakenApart(self.classifier.model).logits_model
         try:
-            self.temperature, self.uncalibrated = Run.open(path).temperature(), None
-        except RunError as error:
-            self.temperature, self.uncalibrated = 1.0, str(error)
+            self.temperature = Run.open(path).temperature()
+        except RunError:
+            self.temperature = 1.0
 
     def facts(self):
         return {
@@ -54,7 +54,6 @@ class _Trained:
             "image_shape": self.classifier.image_shape,
             "resize": self.classifier.resize,
             "temperature": self.temperature,
-            "uncalibrated": self.uncalibrated,
         }
 
     def do(self, request):

@@ -1,6 +1,7 @@
 """How close a file that decodes images by itself comes to `kcnn.data.decode`."""
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,7 @@ from kcnn.metrics.agreement import largest_difference
 
 FILES = 32  # images as they were found
 ENLARGED = ((2.6, 1.7), (1.3, 3.1), (8.5, 8.5))  # width and height, in those of the model; a large one is halved first
+LARGEST = 2**24  # pixels that an image is enlarged to, unless the model's own are more
 QUALITY = 90
 STARTS = (b"\xff\xd8", b"\x89PNG")  # of a JPEG and a PNG
 ORIENTATION = 0x0112
@@ -34,7 +36,8 @@ def samples(found, folder):
     for position, factors in enumerate(ENLARGED * (FILES // len(ENLARGED))):
         pixels = found.images[position % len(found.images)]
         image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        size = [max(round(side * factor), 2) for side, factor in zip(image.size, factors, strict=True)]
+        room = max(math.sqrt(LARGEST / (image.width * image.height)), 1)
+        size = [max(round(side * min(factor, room)), 2) for side, factor in zip(image.size, factors, strict=True)]
         paths.append(folder / f"enlarged-{position}")
         image.resize(size, Image.Resampling.BICUBIC).save(paths[-1], "JPEG", quality=QUALITY)
     return paths

@@ -6,7 +6,6 @@ import json
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from kcnn import __version__, backend, cache
 from kcnn.environment import machine
@@ -119,10 +118,11 @@ def _key(recipe, device):
 
     Where the recipe leaves the shape of the images to the data, it is the data that decides.
     """
+    path = recipe.data.absolute
     recipe = recipe.model_dump(mode="json")
     data = {key: recipe["data"][key] for key in ("image_size", "channels", "resize", "memory_limit")}
     if None in data.values():
-        data |= {key: recipe["data"][key] for key in ("name", "path")}
+        data |= {"name": recipe["data"]["name"], "path": path}
     kept = ("batch_size", "precision", "augment", "model", "finetune", "optimizer", "loss", "callbacks")
     versions = backend.versions()
     versions = {name: versions[name] for name in ("keras", "numpy", *backend.BACKENDS) if name in versions}
@@ -138,8 +138,7 @@ def _key(recipe, device):
 def _data(recipe):
     """Return a name for the images, whatever is taken of them."""
     data = recipe.data
-    where = str(Path(data.path).expanduser().resolve()) if data.path else data.name
-    return f"{where} validation={data.validation} test={data.test}"
+    return f"{data.absolute or data.name} validation={data.validation} test={data.test}"
 
 
 def _path(key):

@@ -56,7 +56,12 @@ class Partial:
 
     def open(self, resume):
         """Begin the file, or go on with it. Raises `UsageError` where it is whole, or another's."""
-        if resume and self.part.exists() and self._notes.exists():
+        if self.part.exists():
+            if not resume:
+                raise UsageError(
+                    f"{self.part} holds the answers of a call that was stopped. "
+                    "Go on with it by --resume, or delete it to begin anew."
+                )
             self._hold("r+b")
             self.note = self._recalled()
             self._file.seek(self.note.bytes)
@@ -64,11 +69,6 @@ class Partial:
             return
         if resume and self.path.exists():
             raise UsageError(f"{self.path} is whole already; there is nothing to resume.")
-        if self.part.exists() and not resume:
-            raise UsageError(
-                f"{self.part} holds the answers of a call that was stopped. "
-                "Go on with it by --resume, or delete it to begin anew."
-            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write_note()
         self._hold("wb")
@@ -139,6 +139,11 @@ class Partial:
             found = json.loads(self._notes.read_text(encoding="utf-8"))
             before, note = found.pop("identity"), Note(**found)
             whole = self.part.stat().st_size >= note.bytes
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"{self._notes} is missing, which says how far {self.part.name} is. "
+                "Bring it back, or delete that file to begin anew."
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError):
             whole = False
         if not whole:

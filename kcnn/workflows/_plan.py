@@ -5,6 +5,6 @@ from kcnn.run import Run
 
 
 def read_plan(seeds):
-    """Return (recipe, seeds in their order) of a `Seeds`. Raises `RunError`, `RecipeError`."""
+    """Return (recipe, seeds in their order, backend or None) of a `Seeds`. Raises `RunError`, `RecipeError`."""
     plan = Run(seeds.path).read_json(seeds.plan)
-    return recipes.parse(plan["recipe"], str(seeds.plan)), plan["seeds"]
+    return recipes.parse(plan["recipe"], str(seeds.plan)), plan["seeds"], plan.get("backend")

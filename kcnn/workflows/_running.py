@@ -1,6 +1,5 @@
 """The side of an export that has no Keras: an exported file in its own runtime."""
 
-import json
 import os
 
 import numpy as np
@@ -13,7 +12,7 @@ from kcnn.workflows._speed_of_answers import time_answers
 def serve():
     """Answer the requests about an exported file, the first of which names it.
 
-    {"path"} opens it and answers its metadata.
+    {"path"} opens it.
     {"images", "counts", "out"}: a .npy of uint8 images; {size of a batch: how many images to answer in such batches,
     in their order and from the first again where there are fewer}; the .npz for `logits_SIZE` and `probabilities_SIZE`.
     {"encoded", "out"}: paths of encoded images, and the .npz for what the file itself makes of them: `pixels`,
@@ -24,7 +23,7 @@ def serve():
     requests = Requests()
     with requests.errors_answered():
         exported = Exported.open(next(requests)["path"])
-        requests.answer({"metadata": json.loads(exported.metadata.as_json())})
+        requests.answer({})
         for request in requests:
             requests.answer(_do(exported.model, request))
 

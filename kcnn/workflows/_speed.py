@@ -195,7 +195,7 @@ def peak_memory():
         # Not ru_maxrss, which Linux lets a child inherit from its parent.
         status = STATUS.read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except OSError:
+    except (OSError, IndexError):  # no such file, or one without that line
         pass
     try:
         import resource

@@ -103,14 +103,14 @@ def bench(recipe, *, backends=None, precisions=None, steps=STEPS, rounds=ROUNDS,
 
 
 def _backends(names):
-    names = backend.installed() if names is None else list(dict.fromkeys(names))
+    names = list(dict.fromkeys(names or backend.installed()))
     for name in names:
         backend.choose(name, "named with --backend")
     return names or [backend.choose().name]
 
 
 def _precisions(wanted, recipe):
-    if wanted is None:
+    if not wanted:
         return list(dict.fromkeys([recipe.precision, "float32", "mixed_bfloat16"]))
     for name in wanted:
         if name not in PRECISIONS:

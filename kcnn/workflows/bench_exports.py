@@ -95,7 +95,8 @@ def bench_exports(run, *, reference=None, batches=BATCHES, rounds=ROUNDS, progre
 def _exports(run):
     """Return {name of the folder: its certificate} of a run."""
     paths = sorted(run.exports.glob(f"*/{CERTIFICATE}"))
-    found = {path.parent.name: run.read_json(path) for path in paths}
+    # A hidden folder is what an export left that was killed.
+    found = {path.parent.name: run.read_json(path) for path in paths if not path.parent.name.startswith(".")}
     found = {name: each for name, each in found.items() if each["holds"]}
     if not found:
         raise RunError(f"{run.path} has no exports. Make one with: kcnn export {run.path} --format onnx")

@@ -36,6 +36,7 @@ class Certificate:
         encoded: How close the file comes with encoded images; None where it takes none.
         trained, exported: Of each side: backend or runtime, files with their bytes and SHA-256, bytes, speed.
         versions, machine, made: Where and when.
+        asked: The options of `kcnn export` that repeat it, as a list of words.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Certificate:
     versions: dict
     machine: dict
     made: str
+    asked: list
 
     @property
     def holds(self):
@@ -64,8 +66,8 @@ class Certificate:
         return export_name(self.format, self.quantize)
 
     def document(self):
-        """Return all of it as plain values."""
-        return {"holds": self.holds, **asdict(self)}
+        """Return all of it as plain values for JSON; None is what is no number."""
+        return {"holds": self.holds, **_finite(asdict(self))}
 
 
 def export_name(format, quantize):
@@ -142,6 +144,14 @@ def complaints(difference, accuracy, encoded, *, quantize, budget):
     if encoded and encoded["mean"] > DECODED:
         found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")
     return found
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _largest(values):

@@ -100,7 +100,4 @@ def _speed_rows(certificate):
 
 
 def _command(certificate):
-    words = ["kcnn", "export", certificate.run, "--format", certificate.format]
-    if certificate.quantize:
-        words += ["--quantize", certificate.quantize]
-    return shlex.join([*words, "--backend", certificate.trained["by"]])
+    return shlex.join(["kcnn", "export", certificate.run, *certificate.asked])

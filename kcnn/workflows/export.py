@@ -83,7 +83,8 @@ def export(
         stack.enter_context(ended_by_sigterm())
         stack.callback(_remove_if_empty, run.exports)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-export-")))
-        work = _Work(run, reference, quantize, budget, folder, stack, _counted(progress, 2 + 3 * len(formats)))
+        asked = _asked(quantize, budget, reference, data_path, images)
+        work = _Work(run, reference, quantize, budget, asked, folder, stack, _counted(progress, 2 + 3 * len(formats)))
         work.load(data_path, images)
         certificates = []
         for name in formats:
@@ -123,6 +124,13 @@ def _reference(run, asked):
     return trained_on if trained_on in backend.installed() else backend.choose().name
 
 
+def _asked(quantize, budget, reference, data_path, images):
+    """Return the options of `kcnn export` that were given, but for the format."""
+    quantised = ["--quantize", quantize, "--budget", f"{budget:g}"] if quantize else []
+    data = ["--data", str(data_path)] if data_path else []
+    return [*quantised, *data, *(["--images", str(images)] if images != IMAGES else []), "--backend", reference]
+
+
 def _counted(progress, total):
     done = 0
 
@@ -138,8 +146,8 @@ def _counted(progress, total):
 class _Work:
     """One call of `export`: its processes, its images, and the trained model's answers to them."""
 
-    def __init__(self, run, reference, quantize, budget, folder, stack, report):
-        self.run, self.reference, self.quantize, self.budget = run, reference, quantize, budget
+    def __init__(self, run, reference, quantize, budget, asked, folder, stack, report):
+        self.run, self.reference, self.quantize, self.budget, self.asked = run, reference, quantize, budget, asked
         self.folder, self.stack, self.report = folder, stack, report
         self.children = {}
 
@@ -258,6 +266,7 @@ class _Work:
             versions={**backend.versions(), **versions((*FORMATS.get(name).RUNTIME, *FORMATS.get(name).WRITING))},
             machine=machine(),
             made=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            asked=["--format", name, *self.asked],
         )
 
     def _encoded(self, child):

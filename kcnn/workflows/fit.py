@@ -1,7 +1,6 @@
 """Train a recipe and leave a run folder; go on with a training that was stopped."""
 
 import contextlib
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from kcnn import backend, checkpoint
 from kcnn import recipe as recipes
 from kcnn.assemble import assemble, callbacks, deployable
+from kcnn.callbacks.best import KeepBest
 from kcnn.callbacks.checkpoints import SaveCheckpoints
 from kcnn.callbacks.interrupt import noted_interrupts
 from kcnn.callbacks.one_training import OneTraining
@@ -107,11 +107,15 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
         environment = run.known_environment()
         now = _environment(command, dataset, weights)
         _tell_versions(environment.get("versions", {}), now["versions"], say)
-        resumed = [*environment.get("resumed", []), {"step": latest.step if latest else 0, **now}]
+        if latest:
+            resumed = [*environment.get("resumed", []), {"step": latest.step, **now}]
+            environment = {**(environment or now), "resumed": resumed}
+        else:
+            environment = now
 
         def restored():
             write_text(run.recipe, recipes.to_toml(recipe))
-            run.write_json(run.environment, {**(environment or now), "resumed": resumed})
+            run.write_json(run.environment, environment)
 
         _train(run, recipe, dataset, weights, identity, latest, extra_callbacks, say, restored)
     return run
@@ -161,13 +165,17 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
             start=step,
         )
         if step % steps:
-            training.model.test_on_batch(*training.batches[step])  # makes the metrics' variables, to be restored
+            # Makes the metrics' variables, to be restored.
+            training.model.test_on_batch(*training.batches[step % steps])
         watching.begin()
+        if step >= len(training.batches) and not history.rows:  # with --force
+            raise UsageError(f"{step:,} steps are done, but no epoch is, and there are no more: give more epochs.")
         restored()
         if not stopped:
             _fit(training, watching, step, recipe.epochs, say)
         watching.end()
-    save(run, recipe, dataset, training, history.rows)
+    best = next((each.epoch for each in own if isinstance(each, KeepBest)), None)
+    save(run, recipe, dataset, training, history.rows, best)
     run.remove_checkpoints()
     try:
         write_report(run)  # last, since a run is whole without it
@@ -263,9 +271,8 @@ def _environment(command, dataset, weights):
 
 def resolve(recipe, dataset):
     """Return the recipe with everything spelled out that the data decided, so that it repeats elsewhere."""
-    path = recipe.data.path
     decided = {
-        "path": str(Path(path).expanduser().resolve()) if path else None,
+        "path": recipe.data.absolute,
         "image_size": dataset.image_shape[:2],
         "channels": dataset.image_shape[2],
         "mean": dataset.mean,
@@ -274,8 +281,11 @@ def resolve(recipe, dataset):
     return located(recipe.model_copy(update={"data": recipe.data.model_copy(update=decided)}))
 
 
-def save(run, recipe, dataset, training, rows):
-    """Write what a finished training leaves; model.keras comes last, since it marks the run as finished."""
+def save(run, recipe, dataset, training, rows, best=None):
+    """Write what a finished training leaves; model.keras comes last, since it marks the run as finished.
+
+    `best` is the number of the epoch, from 0, whose weights are kept; None where they are the last.
+    """
     last = rows[-1]
     numbers = {
         "parameters": training.network.count_params(),
@@ -289,9 +299,7 @@ def save(run, recipe, dataset, training, rows):
     }
     validated = [row for row in rows if "val_loss" in row]
     if dataset.validation is not None and validated:
-        kept = validated[-1]
-        if recipe.callbacks.best:
-            kept = max(validated, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+        kept = validated[-1] if best is None else next(row for row in validated if row["epoch"] == best + 1)
         numbers |= {
             "val_count": len(dataset.validation),
             "val_loss": kept["val_loss"],

@@ -123,12 +123,17 @@ def _decoded(images, shape, resize, decoders):
         yield lot, pixels, bad
 
 
+def as_named(image):
+    """Return a path as `Named`, which other images are already."""
+    return image if isinstance(image, Named) else Named(str(image), str(image))
+
+
 def _lots(images, size):
     """Yield lists of up to `size` images."""
     lot, held = [], 0
     for one in images:
         if one is not None:
-            one = one if isinstance(one, Named) else Named(str(one), str(one))
+            one = as_named(one)
             lot.append(one)
             held += len(one.content) if isinstance(one.content, bytes) else 0
         if lot and (one is None or len(lot) == size or held >= MOST_BYTES):

@@ -12,7 +12,7 @@ from kcnn.formats import exported
 from kcnn.run import Run, atomic
 from kcnn.workflows._partial import growing
 from kcnn.workflows._rows import ParquetRows, text_rows
-from kcnn.workflows.predict import predict_batches
+from kcnn.workflows.predict import as_named, predict_batches
 
 APPENDED = ("csv", "jsonl")  # forms of files that can be gone on with
 
@@ -34,7 +34,7 @@ def predict_to_file(model, images, path, *, form, source, resume=False, command=
         UsageError: As `predict_batches`; or what is there was begun with another model, other options or images.
         Interrupted: Ctrl-C came, and there is something to go on with.
     """
-    images = (one for one in images if one is not None)
+    images = (as_named(one) for one in images if one is not None)
     known = options.get("threshold") is not None
     if form in APPENDED:
         identity = _identity(source, model, form, options)

@@ -1,6 +1,6 @@
 """The same recipe with several seeds: how much of a result is luck."""
 
-from pathlib import Path
+import keras
 
 from kcnn import recipe as recipes
 from kcnn.errors import Interrupted, RunError
@@ -21,12 +21,15 @@ def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **opti
         out, name, stem: As for `fit`; the folder holds one run a seed.
         **options: Passed on to `fit`.
     """
-    path = recipe.data.path
-    data = recipe.data.model_copy(update={"path": str(Path(path).expanduser().resolve()) if path else None})
+    data = recipe.data.model_copy(update={"path": recipe.data.absolute})
     recipe = located(recipe.model_copy(update={"data": data}))
     made = Run.create(out, name) if name else Run.create_unique(out, f"{stem or recipe.data.name}-seeds")
     seeds = Seeds(made.path)
-    plan = {"seeds": [recipe.seed + index for index in range(count)], "recipe": recipes.to_toml(recipe)}
+    plan = {
+        "seeds": [recipe.seed + index for index in range(count)],
+        "recipe": recipes.to_toml(recipe),
+        "backend": keras.config.backend(),
+    }
     made.write_json(seeds.plan, plan)
     try:
         return seeds, _train(seeds, **options)
@@ -42,7 +45,7 @@ def resume_seeds(seeds, *, force=False, **options):
 
 
 def _train(seeds, *, force=False, say=lambda message: None, **options):
-    recipe, planned = read_plan(seeds)
+    recipe, planned, _ = read_plan(seeds)
     _check_not_numbers_alone(seeds, planned)
     for number, seed in enumerate(planned, 1):
         run = seeds.run(seed)
@@ -54,6 +57,7 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
                 resume(run, force=force, say=say, **options)
             else:
                 if run.path.exists():
+                    run.remove_half_done()
                     run.path.rmdir()  # what a process left that was killed as it made the folder
                 fit(recipe.model_copy(update={"seed": seed}), out=seeds.path, name=run.name, say=say, **options)
         except Interrupted as error:
@@ -85,7 +89,7 @@ def evaluate_seeds(seeds, *, progress=None, **options):
 
 def runs(seeds):
     """Return the finished runs in the order of their seeds; raise `RunError` where fewer than two are."""
-    _, planned = read_plan(seeds)
+    _, planned, _ = read_plan(seeds)
     _check_not_numbers_alone(seeds, planned)
     found = [seeds.run(seed) for seed in planned if seeds.run(seed).model.is_file()]
     if len(found) < len(planned):

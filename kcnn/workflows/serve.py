@@ -7,7 +7,7 @@ from pathlib import Path
 from kcnn import backend
 from kcnn.errors import RunError
 from kcnn.formats.exported import check_trained
-from kcnn.opened import open_model
+from kcnn.opened import is_exported, open_model
 from kcnn.run import DEFAULT_PARENT, Run
 from kcnn.serving.answerer import Answerer
 from kcnn.serving.app import create_app
@@ -54,7 +54,7 @@ def find_sources(path, *, export=True):
         found = Run.open(path).path
     except RunError:
         exported = next((one for one in (path, Path(DEFAULT_PARENT) / path) if one.exists()), None)
-        if exported is None or (exported / "recipe.toml").is_file():
+        if exported is None or not is_exported(exported):
             raise
         return _export(exported)
     exported = found / "exports" / EXPORT

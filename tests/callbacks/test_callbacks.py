@@ -100,6 +100,16 @@ def test_validation_sees_the_average():
     assert float(model.evaluate(x, y, batch_size=10, verbose=0)[0]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_average_that_has_not_begun_is_not_shown():
+    """It would be that of the initial weights."""
+    plain, late = (model_and_data() for _ in range(2))
+    fit(*plain, [])
+    fit(*late, [AverageWeights(0.9, every=100)])
+    assert late[0].history.history["val_loss"] == plain[0].history.history["val_loss"]
+    for one, other in zip(copied(late[0]), copied(plain[0]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_best_epoch_comes_back():
     model, x, y = model_and_data(rate=0.5)
     best = KeepBest()
@@ -139,20 +149,44 @@ def test_a_history_without_validation_leaves_its_columns_empty(tmp_path):
     assert read(path)[0]["val_loss"] == ""
 
 
-def test_tensorboard_files_hold_the_numbers(tmp_path):
+def events(path):
+    """Return (step, tag, number) of each scalar in the event files of a folder, and the steps to purge from."""
     from tensorboardX.proto import event_pb2
 
-    model, x, y = model_and_data()
-    fit(model, x, y, [TensorBoardScalars(tmp_path, lambda step: 0.1, 4)])
-    tags = set()
-    for path in tmp_path.iterdir():
-        content, at = path.read_bytes(), 0
+    scalars, purged = [], []
+    for file in sorted(path.iterdir()):
+        content, at = file.read_bytes(), 0
         while at < len(content):
             size = int.from_bytes(content[at : at + 8], "little")
             event = event_pb2.Event.FromString(content[at + 12 : at + 12 + size])
-            tags |= {value.tag for value in event.summary.value}
+            scalars += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+            purged += [event.step] * event.HasField("session_log")
             at += 16 + size
-    assert {"loss", "val_accuracy", "learning_rate"} <= tags
+    return scalars, purged
+
+
+def test_tensorboard_files_hold_the_numbers(tmp_path):
+    model, x, y = model_and_data()
+    fit(model, x, y, [TensorBoardScalars(tmp_path, lambda step: 0.1, 4)])
+    scalars, purged = events(tmp_path)
+    assert [value for _, tag, value in scalars if tag == "loss"] == pytest.approx(model.history.history["loss"])
+    assert {"loss", "val_accuracy", "learning_rate"} <= {tag for _, tag, _ in scalars}
+    assert purged == []
+
+
+def test_tensorboard_files_of_a_killed_run_are_written_anew(tmp_path):
+    """Its last epochs may not have been on the disk, though they were in the checkpoint."""
+    before = TensorBoardScalars(tmp_path / "before", lambda step: 0.1, 4)
+    after = TensorBoardScalars(tmp_path / "after", lambda step: 0.1, 4)
+    for epoch in range(3):
+        before.on_epoch_end(epoch, {"loss": epoch / 4})
+    after.set_state(before.get_state())
+    after.on_epoch_end(3, {"loss": 0.75})
+    for each in (before, after):
+        each.on_train_end()
+    scalars, purged = events(tmp_path / "after")
+    assert [(step, value) for step, tag, value in scalars if tag == "loss"] == [(n + 1, n / 4) for n in range(4)]
+    assert purged == [1]
 
 
 def test_the_best_of_one_quantity_is_not_that_of_another():

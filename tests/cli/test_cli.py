@@ -152,6 +152,25 @@ def test_streams_that_are_closed_from_the_beginning(smoke_run, digit_files, form
     assert "should not happen" not in result.stderr
 
 
+@pytest.mark.parametrize("verb", ["predict", "explain"])
+def test_one_odd_file_name_loses_no_table(smoke_run, digit_files, tmp_path, verb):
+    for index, image in enumerate(sorted(digit_files.iterdir())[:3]):
+        name = f"{index}.png".encode() if index != 1 else b"caf\xe9.png"
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+            file.write(image.read_bytes())
+    extra = ["--out", tmp_path / "out"] if verb == "explain" else []
+    result = subprocess.run(
+        [sys.executable, "-m", "kcnn", verb, smoke_run.path, tmp_path, *extra],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "200"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert r"caf\udce9.png" in result.stdout
+    assert "2.png" in result.stdout
+
+
 def test_progress_stays_off_stdout_though_stderr_is_closed(tmp_path):
     command = f"{sys.executable} -m kcnn fit smoke --epochs 1 --out {tmp_path} --name r --json 2>&-"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -150,8 +150,9 @@ def test_order_of_the_disk_does_not_matter(tmp_path, write_classes, make_config)
 
 
 def test_missing_path():
-    with pytest.raises(DataNotFoundError, match="no file or folder '/none/such'"):
-        folder("/none/such")
+    for path in ("/none/such", "~no-such-user/x"):
+        with pytest.raises(DataNotFoundError, match=f"no file or folder '{path}'"):
+            folder(path)
     with pytest.raises(DataNotFoundError, match="needs a path: --data PATH"):
         folder(None)
 

@@ -32,8 +32,8 @@ def test_a_file_that_was_changed_since_is_refused(exported, tmp_path, name):
 
 def test_a_file_may_lie_without_its_certificate(exported, jpeg_pixels, tmp_path):
     alone = shutil.copy(exported[0].exports / "onnx" / "model.onnx", tmp_path / "mine.onnx")
-    expected = Exported.open(exported[0].exports / "onnx").logits(jpeg_pixels)
-    np.testing.assert_array_equal(Exported.open(alone).logits(jpeg_pixels), expected)
+    expected = Exported.open(exported[0].exports / "onnx").probabilities(jpeg_pixels)
+    np.testing.assert_array_equal(Exported.open(alone).probabilities(jpeg_pixels), expected)
     (tmp_path / "certificate.json").write_text('{"exported": {"files": {"model.onnx": {"sha256": "0", "bytes": 1}}}}')
     Exported.open(alone)  # which is about a file of another name
     for text in ("{", "[]", '{"exported": []}', '{"exported": {"files": {"mine.onnx": 1}}}'):

@@ -1,6 +1,7 @@
 """What files say about themselves."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,10 +20,12 @@ KNOWN = Metadata(
 )
 
 
-def test_it_is_read_as_it_was_written():
-    assert Metadata.from_texts(KNOWN.as_texts(), "x") == KNOWN
-    assert Metadata.from_json(KNOWN.as_json(), "x") == KNOWN
-    assert all(isinstance(text, str) for text in KNOWN.as_texts().values())
+@pytest.mark.parametrize("quantize", [None, "int8", "float16"])
+def test_it_is_read_as_it_was_written(quantize):
+    known = replace(KNOWN, quantize=quantize)
+    assert Metadata.from_texts(known.as_texts(), "x") == known
+    assert Metadata.from_json(known.as_json(), "x") == known
+    assert all(isinstance(text, str) for text in known.as_texts().values())
 
 
 def test_it_says_how_an_image_becomes_pixels():

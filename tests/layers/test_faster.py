@@ -71,7 +71,7 @@ def test_a_step_is_that_of_the_stock_layers(name, options):
         np.testing.assert_allclose(ops.convert_to_numpy(other), one, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("stride", "size", "padding"), [(1, 3, 1), (2, 3, 0), (2, 1, 0)])
+@pytest.mark.parametrize(("stride", "size", "padding"), [(1, 3, 1), (2, 3, 0), (2, 1, 0), (1, 2, 1)])
 @pytest.mark.parametrize("batch", [1, 50, 1100])  # JAX takes a kernel's gradient of parts of a batch
 def test_gradients_of_a_convolution(batch, stride, size, padding):
     """Against their definition, in float64."""

@@ -53,6 +53,13 @@ def test_a_bad_image_beside_good_ones_fails_alone(client):
     }
 
 
+@pytest.mark.parametrize("accept", ["text/plain;version=x", "application/openmetrics-text;version=1.x", ";", "\xe4"])
+def test_metrics_are_text_for_whoever_accepts_nonsense(client, accept):
+    response = client.get("/metrics", headers={"Accept": accept.encode("latin-1")})
+    assert response.status_code == 200
+    assert "kcnn_ready 1.0" in response.text
+
+
 @pytest.mark.parametrize(("most", "seconds"), [(1, 0.01), (8, 0.1)])
 def test_many_at_once_get_their_own_answers(most, seconds):
     """While a batch of 8 is answered the next ones come, also from a client on a busy machine."""

@@ -227,12 +227,12 @@ def test_a_camera_that_pages_may_not_use_is_told_of(browser, made_up):
 
 
 def test_a_locked_server_asks_for_its_key(browser):
-    with serving(Known(), key="swordfish", explainer=edges) as (address, _):
+    with serving(Known(), key="schlüssel €", explainer=edges) as (address, _):
         visit(browser, address, ready="!unlock.hidden")
-        for key, words in (("wrong", "not the right one"), ("swordfish", "")):
+        for key, words in (("wrong", "not the right one"), ("schlüssel €", "")):
             browser.find_element("id", "key").send_keys(key)
             browser.find_element("css selector", "#unlock button").click()
-            wait(browser, "model !== null" if key == "swordfish" else "!problem.hidden")
+            wait(browser, "model !== null" if key == "schlüssel €" else "!problem.hidden")
             assert words in text(browser, "#problem")
         assert not browser.find_element("id", "unlock").is_displayed()
         give(browser, picture(2))

@@ -9,7 +9,7 @@ import zlib
 
 import httpx
 import pytest
-from known import POISON, Known, as_json, encoded, picture, post, serving, share
+from known import POISON, Known, as_json, edges, encoded, picture, post, serving, share
 from PIL import Image
 from pydantic import ValidationError
 
@@ -67,6 +67,14 @@ WRONG = {
         {"content": b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nhi\r\n--x--\r\n', "headers": FORM},
         400,
         "filename",
+    ),
+    "a form of no charset": (
+        {
+            "content": b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nhi\r\n--x--\r\n',
+            "headers": {"Content-Type": FORM["Content-Type"] + "; charset=undefined"},
+        },
+        400,
+        "charset",
     ),
     "no JSON": ({"content": b"{", "headers": JSON}, 400, "Expected {"),
     "deep JSON": ({"content": b'{"images":' + b"[" * 9000, "headers": JSON}, 400, "Expected {"),
@@ -225,6 +233,56 @@ def test_an_answer_that_is_late_is_given_up():
         assert "not ready within 1 s" in response.json()["error"]
         assert response.headers["retry-after"]
         model.gate.set()
+
+
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
+def test_who_has_gone_is_not_worked_for(path):
+    model, image = Known(), picture(2)
+    with serving(model, explainer=edges) as (address, service), httpx.Client(base_url=address) as client:
+        model.gate.clear()
+        first = threading.Thread(target=post, args=(client, picture(1)))
+        first.start()
+        while service._answers.taken < 1:
+            time.sleep(0.01)
+        with connected(address) as other:
+            other.sendall(HEAD.replace(b"/v1/predict", path.encode()) + length(image) + image)
+            while service._answers.taken < 2:
+                time.sleep(0.01)
+        deadline = time.monotonic() + 10  # below the server's 30
+        while service._answers.taken > 1 or service._maps.taken:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        model.sizes.clear()
+        model.gate.set()
+        first.join(30)
+        assert post(client, picture(1)).status_code == 200
+    assert model.sizes == [1, 1]
+
+
+def test_a_heatmap_that_is_made_keeps_no_prediction_waiting():
+    drawn = threading.Event()
+
+    def slow(items):
+        assert drawn.wait(30)
+        return edges(items)
+
+    with (
+        serving(Known(), explainer=slow, window=5) as (address, service),
+        httpx.Client(base_url=address) as one,
+        httpx.Client(base_url=address) as other,
+    ):
+        other.get("/healthz")  # connected
+        explaining = threading.Thread(
+            target=post, args=(one, picture(1)), kwargs={"path": "/v1/explain", "timeout": 30}
+        )
+        explaining.start()
+        while not service.metrics.images.labels("read")._value.get() or service._answers.taken:
+            time.sleep(0.01)
+        begin = time.monotonic()
+        assert post(other, picture(2)).status_code == 200
+        assert time.monotonic() - begin < 4
+        drawn.set()
+        explaining.join(30)
 
 
 def test_a_full_queue_says_when_to_come_again_and_loses_nobody():

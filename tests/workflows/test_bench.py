@@ -80,6 +80,8 @@ def test_durations_in_words(seconds, words):
 def test_memory_that_the_system_does_not_tell(monkeypatch, tmp_path):
     monkeypatch.setattr(_speed, "STATUS", tmp_path / "none")
     assert 20 < _speed.peak_memory() < 100_000
+    (tmp_path / "none").write_text("Name: python\n")  # as in some containers
+    assert 20 < _speed.peak_memory() < 100_000
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
     assert _speed.peak_memory() is None
     answer = {"prepare": 0.0, "train": 1.0, "evaluate": None, "rest": 0.1, "memory": None}
@@ -109,10 +111,21 @@ def test_another_machine_or_version_does_too(empty_cache, monkeypatch):
     loaded = recipe.load("digits")
     _measured.remember(loaded, None, [speed("jax")], (1289, 159), {})
     with monkeypatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("OMP_NUM_THREADS", "17")
         assert _measured.known(loaded, None) is None
     monkeypatch.setattr(backend, "versions", lambda: {"keras": "9.9"})
     assert _measured.known(loaded, None) is None
+
+
+def test_two_folders_of_one_name_are_two(empty_cache, tmp_path, monkeypatch):
+    """Their images have sizes of their own, which the recipe leaves to them."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        loaded = recipe.load("smoke", ("data.name=folder", "data.path=photos"))
+        assert _measured.known(loaded, None) is None
+        _measured.remember(loaded, None, [speed("jax")], (10, 1), {})
+        assert _measured.known(loaded, None).train == 10
 
 
 def test_images_are_known_as_far_as_they_were_counted(empty_cache):

@@ -1,5 +1,8 @@
 """What a certificate complains about, from answers that are made up."""
 
+import json
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -50,6 +53,19 @@ def test_a_quantised_file_beyond_its_budget_is_refused(lost, budget, refused):
     difference = found_difference(np.random.default_rng(0))
     assert bool(complaints(difference, lost=lost, quantize="int8", budget=budget)) == refused
     assert not complaints(difference, lost=lost, budget=budget)
+
+
+def test_a_certificate_of_no_numbers_is_json_all_the_same():
+    values = {field.name: None for field in fields(certificate_module.Certificate)}
+    difference = {"probability": np.nan, "batches": {1: {"logits": np.inf, "count": 3}}, "many": (1.5, np.nan)}
+    certificate = certificate_module.Certificate(**values | {"difference": difference, "complaints": ["It is bad."]})
+    document = json.loads(json.dumps(certificate.document(), allow_nan=False))
+    assert document["difference"] == {
+        "probability": None,
+        "batches": {"1": {"logits": None, "count": 3}},
+        "many": [1.5, None],
+    }
+    assert document["holds"] is False
 
 
 def test_pixels_that_a_file_decodes_otherwise_are_told():

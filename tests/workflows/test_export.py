@@ -255,7 +255,7 @@ def broken(exported, backend_name, tmp_path_factory):
     shutil.rmtree(run.exports)
     with contextlib.ExitStack() as stack:
         folder = tmp_path_factory.mktemp("work")
-        work = Broken(run, backend_name, None, 1.0, folder, stack, lambda what: None)  # whose processes are shared
+        work = Broken(run, backend_name, None, 1.0, [], folder, stack, lambda what: None)  # whose processes are shared
         work.load(None, 40)
 
         def export_broken(change):

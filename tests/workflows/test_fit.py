@@ -152,10 +152,9 @@ def test_a_folder_of_images_streams_and_fits_alike(image_folder, tmp_path):
     streamed = fit(
         recipe.load("smoke", (*settings, "data.memory_limit=0.0"), data=str(image_folder)), out=tmp_path / "runs"
     )
-    losses = [
-        [row["loss"] for row in csv.DictReader(run.history.read_text().splitlines())] for run in (memory, streamed)
-    ]
-    np.testing.assert_allclose(*[np.array(column, float) for column in losses], rtol=1e-5)
+    for key in ("loss", "val_loss"):
+        found, expected = ([row[key] for row in run.read_history()] for run in (streamed, memory))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_bad_images_stop_the_run_or_are_listed(image_folder, tmp_path):

@@ -10,6 +10,7 @@ import tarfile
 import threading
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from archives import pack
@@ -59,6 +60,14 @@ def test_a_file_that_is_no_model_says_so(tmp_path, content, words):
     path.write_bytes(content)
     with pytest.raises(RunError, match=f"cannot load .*{words}"):
         Classifier.open(path)
+
+
+@pytest.mark.parametrize(("shape", "outputs"), [((3, 8, 8), 4), ((8, 8, 4), 4), ((8, 8), 4), ((8, 8, 3), 1)])
+def test_a_model_that_answers_no_images_says_so(tmp_path, shape, outputs):
+    x = inputs = keras.Input(shape)
+    keras.Model(inputs, keras.layers.Dense(outputs)(keras.layers.Flatten()(x))).save(tmp_path / "x.keras")
+    with pytest.raises(RunError, match="no image classifier: expected an input of"):
+        Classifier.open(tmp_path / "x.keras")
 
 
 def test_every_backend_gives_the_same_answers(smoke_run, digit_files, other_backends, child):

@@ -351,6 +351,24 @@ def test_what_is_damaged_is_told(begun, write, damage):
         write(begun, resume=True)
 
 
+def test_rows_whose_note_is_gone_are_not_thrown_away(begun, write):
+    part = begun.with_name("answers.csv.part")
+    before = part.read_bytes()
+    begun.with_name("answers.csv.part.json").unlink()
+    with pytest.raises(UsageError, match=r"answers\.csv\.part\.json is missing"):
+        write(begun, resume=True)
+    assert part.read_bytes() == before
+
+
+def test_paths_are_images_too(model, images, smoke_run, tmp_path):
+    paths, about = sorted(images.iterdir()), {"form": "csv", "source": smoke_run.path}
+    assert predict_to_file(model, map(str, paths), tmp_path / "whole.csv", **about) == (22, 2)
+    with pytest.raises(Interrupted):
+        predict_to_file(model, paths, tmp_path / "parts.csv", watch=stopping(2), **about)
+    assert predict_to_file(model, paths, tmp_path / "parts.csv", resume=True, **about) == (22, 2)
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def test_a_whole_file_is_replaced_but_not_resumed(write, tmp_path):
     path = tmp_path / "answers.csv"
     path.write_text("before")

@@ -32,6 +32,8 @@ def test_a_quantised_file_is_small_and_keeps_its_budget(quantised, name, quantiz
     certificate = certificates[name]
     assert certificate.holds, certificate.complaints
     assert certificate.rule == {"budget": 5.0}
+    page = (run.exports / f"{name}-{quantize}" / "certificate.html").read_text()
+    assert f"--format {name} --quantize {quantize} --budget 5 --backend" in page
     assert 0 < certificate.difference["probability"] < 0.1
     weights = 4 * Classifier.open(run.path).model.count_params()
     size = sum(file["bytes"] for name, file in certificate.exported["files"].items() if not name.endswith(".xml"))

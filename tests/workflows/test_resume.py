@@ -6,6 +6,7 @@ import signal
 import threading
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from resumable import At, Killed, assert_same, kill, learned, loaded
@@ -66,6 +67,22 @@ def test_a_run_without_a_checkpoint_starts_from_its_beginning(tmp_path, whole):
     resume(run, say=said.append)
     assert "starts from its beginning" in said[0]
     assert_same(run, whole)
+
+
+def test_what_starts_from_its_beginning_is_described_as_it_is_now(half):
+    shutil.rmtree(half.checkpoints)
+    half.write_json(half.environment, {"backend": "another", "started": "before", "resumed": [{"step": 3}]})
+    resume(half)
+    found = half.known_environment()
+    assert (found["backend"], half.backend) == (keras.config.backend(), keras.config.backend())
+    assert "resumed" not in found
+
+
+def test_the_backend_is_that_of_the_last_resumption(half):
+    half.write_json(half.environment, {"backend": "jax", "resumed": [{"backend": "torch"}, {"backend": "tensorflow"}]})
+    assert half.backend == "tensorflow"
+    half.environment.unlink()
+    assert half.backend is None
 
 
 def test_early_stopping_is_not_forgotten(tmp_path):
@@ -190,6 +207,39 @@ def test_a_run_that_another_process_has_just_finished_is_left_alone(half):
     with pytest.raises(RunError, match="finished already"):
         resume(half)
     assert half.model.read_bytes() == b"finished meanwhile"
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_fewer_steps_than_are_done_end_the_run(tmp_path, epochs):
+    run, _ = stopped(tmp_path, At(kill, step=STEPS + 3), "run.checkpoint_seconds=0")
+    resume(run, recipe=recipe.load(run.recipe, (f"epochs={epochs}",)), force=True)
+    assert len(learned(run)) == epochs + 1
+
+
+def test_a_training_that_has_no_epoch_and_no_step_left_is_told(tmp_path):
+    run, _ = stopped(tmp_path, At(kill, step=3), "run.checkpoint_seconds=0")
+    with pytest.raises(UsageError, match="give more epochs"):
+        resume(run, recipe=recipe.load(run.recipe, ("epochs=1", "batch_size=200")), force=True)
+
+
+def test_the_best_that_is_kept_is_what_the_numbers_are_of(tmp_path):
+    """It may be watched for by a forced resumption alone, after better epochs."""
+    run, _ = stopped(tmp_path, At(kill, step=2 * STEPS + 1), "callbacks.best=false", "run.checkpoint_seconds=0")
+    latest = checkpoint.latest(run.checkpoints)
+    for row in latest.state["callbacks"]["RunHistory"]["rows"]:
+        row["val_accuracy"] = 1.0
+    checkpoint.save(run.checkpoints, latest.step + 0, latest.state)
+    resume(run, recipe=recipe.load(run.recipe, ("callbacks.best=true",)), force=True)
+    rows = run.read_history()
+    assert [row["val_accuracy"] for row in rows[:2]] == [1.0, 1.0]
+    assert run.read_json(run.metrics)["val_accuracy"] == max(row["val_accuracy"] for row in rows[2:])
+
+
+def test_a_kill_at_the_very_end_leaves_no_checkpoints_for_ever(half):
+    half.model.write_bytes(b"finished")
+    with pytest.raises(RunError, match="finished already"):
+        Run.open_unfinished(half.path)
+    assert not half.checkpoints.exists()
 
 
 def test_fewer_epochs_than_are_done_end_the_run(half):

@@ -83,6 +83,26 @@ def test_an_interruption_is_resumed_as_a_whole(three, tmp_path):
     assert spreads == {key: expected[key] for key in ("val_accuracy", "val_loss")}
 
 
+def test_the_plan_knows_its_backend_before_any_seed_does(three, tmp_path, kcnn, monkeypatch):
+    assert json.loads(three[0].plan.read_text())["backend"] == keras.config.backend()
+    plan = json.loads(three[0].plan.read_text()) | {"backend": "no-such"}
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "seeds.json").write_text(json.dumps(plan))
+    code, _, err = kcnn("fit", "--resume", tmp_path / "s")
+    assert code == 2
+    assert "'no-such' (on which the training began)" in err
+
+
+def test_a_seed_that_was_killed_as_it_began_is_made_again(three, tmp_path):
+    """Its folder may hold half a file."""
+    plan = json.loads(three[0].plan.read_text()) | {"seeds": [0, 1]}
+    (tmp_path / "s" / "seed0").mkdir(parents=True)
+    (tmp_path / "s" / "seed0" / ".recipe-x7.toml").write_text("")
+    (tmp_path / "s" / "seeds.json").write_text(json.dumps(plan))
+    resume_seeds(Seeds(tmp_path / "s"))
+    assert (tmp_path / "s" / "seed0" / "model.keras").is_file()
+
+
 def test_the_command_line(kcnn, three, tmp_path):
     seeds, spreads = three
     code, out, _ = kcnn("evaluate", seeds.path)

@@ -22,8 +22,8 @@ from PIL import Image
 from served import Child
 
 from kcnn.classifier import Classifier
-from kcnn.cli.serve import _show_address
-from kcnn.data.decode import decode
+from kcnn.cli.serve import DECODED, _show_address
+from kcnn.data.decode import MAX_PIXELS, decode
 from kcnn.errors import RunError
 from kcnn.formats.exported import Exported
 from kcnn.formats.metadata import Metadata
@@ -193,6 +193,7 @@ def exported(smoke_run, tmp_path):
     run = copy_of(smoke_run, tmp_path)
     (run.path / "exports" / "onnx").mkdir(parents=True)
     (run.path / "exports" / "onnx" / "model.onnx").write_bytes(b"x")
+    (run.path / "exports" / "onnx" / "certificate.json").write_text("{}")
     return run
 
 
@@ -218,6 +219,32 @@ def test_an_export_answers_in_the_place_of_its_run(exported, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path / "elsewhere")
     Path("saved_models").symlink_to(exported.path.parent)
     assert find_sources("smoke/exports/onnx").explains.name == "smoke"  # a run's name is enough
+
+
+@pytest.mark.parametrize(
+    "made", [(), ("README.md",), ("seeds.json", "seed0/model.keras"), ("exports/onnx/model.onnx",)]
+)
+def test_what_is_neither_run_nor_export_is_told_before_keras_is_imported(tmp_path, made):
+    (tmp_path / "it").mkdir()
+    for name in made:
+        (tmp_path / "it" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "it" / name).write_text("{}")
+    with pytest.raises(RunError, match="Name one, such as" if "seeds.json" in made else "is not a run"):
+        find_sources(tmp_path / "it")
+    with pytest.raises(RunError, match="is not a run"):
+        find_sources(Path(__file__))
+
+
+def test_a_backend_for_what_has_its_own_runtime_is_refused(exported, tmp_path, kcnn):
+    alone = shutil.copytree(exported.path / "exports" / "onnx", tmp_path / "alone")
+    for option in ("--backend", "--device"):
+        code, out, err = kcnn("serve", alone, option, "cpu")
+        assert (code, out) == (2, "")
+        assert "leave out --backend and --device" in err
+
+
+def test_the_largest_image_is_what_is_decoded():
+    assert round(DECODED * 1e6) == MAX_PIXELS
 
 
 def test_an_export_of_another_model_does_not_answer_for_its_run(exported):
