@@ -119,8 +119,8 @@ class Training:
 class ValidationSequence(keras.utils.PyDataset):
     """`EvaluationBatches` in the form that `fit` asks for."""
 
-    def __init__(self, batches, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, batches):
+        super().__init__(workers=1 if batches.in_memory else cores())  # which decode ahead
         self.batches = batches
 
     def __len__(self):
@@ -163,7 +163,7 @@ def assemble(recipe, dataset, weights=None):
     validation = None
     if dataset.validation is not None:
         held_out = EvaluationBatches(dataset.validation, len(dataset.class_names), recipe.batch_size)
-        validation = ValidationSequence(held_out, workers=1 if held_out.in_memory else cores())
+        validation = ValidationSequence(held_out)
     network = without_auxiliary_heads(whole)
     # Auxiliary heads are no part of the depth that is frozen: no saved model has them to start from.
     stages = _stages(recipe, network, loaded)

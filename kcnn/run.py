@@ -106,9 +106,8 @@ class Run:
         """Make a new folder `name` below `parent`; raise `RunError` where something of that name is there."""
         try:
             return cls._made(Path(parent) / name)
-        except FileExistsError:
-            cls.check_free(parent, name)
-            raise
+        except FileExistsError as error:
+            raise _taken(Path(parent) / name) from error
 
     @classmethod
     def _made(cls, path: Path) -> "Run":
@@ -125,12 +124,8 @@ class Run:
     @staticmethod
     def check_free(parent: Path | str, name: str) -> None:
         """Raise `RunError` where something named `name` is below `parent` already."""
-        path = Path(parent) / name
-        if path.exists():
-            raise RunError(
-                f"{path} is already there, and two runs never share a folder. "
-                "Choose another --name, or move that folder away."
-            )
+        if os.path.lexists(Path(parent) / name):
+            raise _taken(Path(parent) / name)
 
     @classmethod
     def create_unique(cls, parent: Path | str, stem: str) -> "Run":
@@ -158,11 +153,14 @@ class Run:
 
     @classmethod
     def open_unfinished(cls, path: Path | str) -> "Run":
-        """Return the run at `path`, or of that name below ./saved_models, that has a recipe but no model yet."""
+        """Return the run at `path`, or of that name below ./saved_models, that has a recipe but no model yet.
+
+        Of a finished one the checkpoints go, which are left where it was killed at its very end.
+        """
         for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
             run = cls(candidate)
             if run.model.is_file():
-                run.remove_checkpoints()  # which are left where it was killed at its very end
+                shutil.rmtree(run.checkpoints, ignore_errors=True)
                 raise RunError(f"{candidate} is finished already; there is nothing to resume.")
             run.check_not_numbers_alone()
             if run.recipe.is_file():
@@ -319,13 +317,6 @@ class Run:
             return {}
         return found if isinstance(found, dict) else {}
 
-    @property
-    def backend(self) -> str | None:
-        """The backend that it was last trained on, as far as that is known."""
-        environment = self.known_environment()
-        last = [environment, *(environment.get("resumed") or [])][-1]
-        return last.get("backend")
-
     def update_metrics(self, values: dict[str, float]) -> None:
         """Add plain numbers to metrics.json, replacing those of the same name."""
         known = self.read_json(self.metrics) if self.metrics.exists() else {}
@@ -388,6 +379,12 @@ def _check_no_seeds(path: Path) -> None:
     if Seeds(path).plan.is_file():
         one = min(path.glob("seed*/"), default=path / "seed0")
         raise RunError(f"{path} holds runs of several seeds. Name one, such as {one}.")
+
+
+def _taken(path: Path) -> RunError:
+    return RunError(
+        f"{path} is already there, and two runs never share a folder. Choose another --name, or move that folder away."
+    )
 
 
 def _near(path: Path | str, fits: Callable[[Run], bool]) -> str:

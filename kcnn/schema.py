@@ -16,6 +16,22 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def absolute(path: str) -> str:
+    """Return a path from the root of the file system."""
+    return os.path.realpath(os.path.expanduser(path))
+
+
+def _utf8(path: str) -> str:
+    try:
+        absolute(path).encode()
+    except UnicodeEncodeError as error:  # Linux allows any bytes, and recipe.toml is UTF-8
+        raise PydanticCustomError("utf8", "Input should be a path in UTF-8; rename the file or folder") from error
+    return path
+
+
+Place = Annotated[str, AfterValidator(_utf8)]
+
+
 class Component(Table):
     """A table that names a registered thing; its other keys are that thing's options."""
 
@@ -29,7 +45,7 @@ class Component(Table):
 class ModelComponent(Component):
     """A network, and what it starts from."""
 
-    weights: str | None = Field(
+    weights: Place | None = Field(
         None, description="Start from those of a run, a .keras or .weights.h5 file, or 'imagenet'."
     )
 
@@ -66,14 +82,6 @@ def _words(value: str) -> str:
     return value
 
 
-def _utf8(value: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:  # Linux allows any bytes, and recipe.toml is UTF-8
-        raise PydanticCustomError("utf8", "Input should be UTF-8; rename the file or folder") from error
-    return value
-
-
 Size = Annotated[
     tuple[Annotated[int, Field(ge=2, le=4096)], Annotated[int, Field(ge=2, le=4096)]],
     BeforeValidator(
@@ -89,9 +97,7 @@ class DataConfig(Table):
     """Where the images come from, and how they become arrays."""
 
     name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
-    path: Annotated[str, AfterValidator(_utf8)] | None = Field(
-        None, description="For name = 'folder': a folder, a CSV file, or an archive."
-    )
+    path: Place | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
     about: Words | None = Field(None, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
     test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
@@ -105,9 +111,9 @@ class DataConfig(Table):
     memory_limit: float = Field(2.0, ge=0, description="GiB; decoded data above it streams from disk.")
 
     @property
-    def absolute(self) -> str | None:
+    def absolute_path(self) -> str | None:
         """`path` from the root of the file system, or None where there is none."""
-        return os.path.realpath(os.path.expanduser(self.path)) if self.path else None
+        return absolute(self.path) if self.path else None
 
 
 def _freeze(value: Any) -> str | int:

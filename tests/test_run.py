@@ -30,6 +30,9 @@ def test_two_runs_never_share_a_folder(tmp_path):
         Run.create(tmp_path, "a")
     assert Run.create_unique(tmp_path, "a").name == "a-2"
     assert Run.create_unique(tmp_path, "a").name == "a-3"
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(RunError, match="already there"):
+        Run.create(tmp_path, "nowhere")
     (tmp_path / "file").write_text("")
     for create in (Run.create, Run.create_unique):
         with pytest.raises(RunError, match="Cannot make the run folder"):

@@ -38,7 +38,7 @@ class TensorBoardScalars(keras.callbacks.Callback):
         return {"epochs": self.epochs}
 
     def set_state(self, state):
-        self.epochs = state["epochs"]
+        self.epochs = state["epochs"] if isinstance(state["epochs"], list) else []  # once it was their number
 
     def on_epoch_end(self, epoch, logs=None):
         self._begin()

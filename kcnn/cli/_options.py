@@ -2,6 +2,7 @@
 
 import json as json_module
 import math
+import sys
 
 import click
 
@@ -53,12 +54,12 @@ def use_backend(name, device=None, *, deterministic=False):
     return _selected(backend_module.select(name, device), device, deterministic, told=not name)
 
 
-def use_backend_again(began, name, device=None, *, deterministic=False):
-    """Select the backend that a training `began` on, where that is known and `name` is no other, as `use_backend`."""
+def use_backend_again(known, name, device=None, *, deterministic=False):
+    """Select the backend of a training so far, `known` or None, where `name` asks for no other, as `use_backend`."""
     asked = None if name == backend_module.AUTO else name
-    if asked or not began:
+    if asked or not known:
         return use_backend(asked, device, deterministic=deterministic)
-    choice = backend_module.select(began, device, "on which the training began")
+    choice = backend_module.select(known, device, "on which the training began")
     return _selected(choice, device, deterministic, told=False)
 
 
@@ -105,7 +106,8 @@ def _selected(choice, device, deterministic, told):
 
 def show_json(document):
     """Print the one JSON document of a call with --json."""
-    text = json_module.dumps(document, indent=2, ensure_ascii=False)
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json_module.dumps(document, indent=2, ensure_ascii=not utf8)
     click.echo(text.encode("utf-8", "backslashreplace").decode())  # what is no UTF-8 in a name becomes JSON's \uXXXX
 
 

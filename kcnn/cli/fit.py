@@ -94,12 +94,20 @@ def _resume(path, settings, data, force, backend, device, as_json):
         return
     run = Run.open_unfinished(path)
     recipe = recipes.load(run.recipe, settings, data=data)
-    use_backend_again(run.backend, backend, device, deterministic=recipe.run.deterministic)
+    use_backend_again(_backend_of(run), backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.fit import resume
 
         resume(run, recipe=recipe, force=force, **options)
     _show(run, as_json)
+
+
+def _backend_of(run):
+    """Return the backend that a run goes on from, or None where that is not known."""
+    from kcnn import checkpoint
+
+    latest = checkpoint.latest(run.checkpoints)
+    return latest.state["identity"]["backend"] if latest else run.known_environment().get("backend")
 
 
 def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
@@ -108,8 +116,9 @@ def _resume_seeds(seeds, settings, data, force, backend, device, as_json):
     if settings or data:
         raise click.UsageError("All seeds of a folder share one recipe and its data: leave --set and --data out.")
     recipe, planned, began = read_plan(seeds)
-    began = began or seeds.run(planned[0]).backend
-    use_backend_again(began, backend, device, deterministic=recipe.run.deterministic)
+    unfinished = (seeds.run(seed) for seed in planned if not seeds.run(seed).model.is_file())
+    known = next(filter(None, map(_backend_of, unfinished)), began)
+    use_backend_again(known, backend, device, deterministic=recipe.run.deterministic)
     with _showing(recipe) as options:
         from kcnn.workflows.seeds import resume_seeds
 

@@ -80,7 +80,7 @@ def command(run, host, port, calibrated, export, batch, window, queue, access_lo
     from kcnn.serving.limits import Limits
     from kcnn.workflows.serve import find_sources, serve
 
-    if (backend or device) and find_sources(run).explains is None:
+    if (backend or device) and find_sources(run, export=export).explains is None:
         refuse_backend(run, backend, device)
 
     if access_log:

@@ -157,7 +157,7 @@ def _add_errors(app, service):
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request, error):
-        return Response(status_code=400)  # nobody reads it
+        return Response(status_code=499)  # nginx's number, for the metrics; nobody reads it
 
     @app.exception_handler(Exception)
     async def broken(request, error):

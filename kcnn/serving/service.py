@@ -136,7 +136,7 @@ class Service:
         wanted = None if class_name is None else self._class_number(class_name)
         with self._asked(), self._maps.places(1):
             async with self._timely():
-                with self._answers.places(1):  # no longer than for the answer, else others would wait for a question
+                with self._answers.places(1):  # while no question is asked, they make batches wait for one
                     try:
                         pixels, size = await self._read(received)
                     except ImageError as error:

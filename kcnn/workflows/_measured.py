@@ -118,7 +118,7 @@ def _key(recipe, device):
 
     Where the recipe leaves the shape of the images to the data, it is the data that decides.
     """
-    path = recipe.data.absolute
+    path = recipe.data.absolute_path
     recipe = recipe.model_dump(mode="json")
     data = {key: recipe["data"][key] for key in ("image_size", "channels", "resize", "memory_limit")}
     if None in data.values():
@@ -138,7 +138,7 @@ def _key(recipe, device):
 def _data(recipe):
     """Return a name for the images, whatever is taken of them."""
     data = recipe.data
-    return f"{data.absolute or data.name} validation={data.validation} test={data.test}"
+    return f"{data.absolute_path or data.name} validation={data.validation} test={data.test}"
 
 
 def _path(key):

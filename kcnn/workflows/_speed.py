@@ -133,6 +133,7 @@ class _Some:
 
     def __init__(self, batches, count):
         self.batches = batches
+        self.in_memory = batches.in_memory
         self.count = min(count, len(batches))
 
     @property

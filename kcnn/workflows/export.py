@@ -125,7 +125,7 @@ def _reference(run, asked):
 
 
 def _asked(quantize, budget, reference, data_path, images):
-    """Return the options of `kcnn export` that were given, but for the format."""
+    """Return the options of `kcnn export` that repeat a call, but for the format."""
     quantised = ["--quantize", quantize, "--budget", f"{budget:g}"] if quantize else []
     data = ["--data", str(data_path)] if data_path else []
     return [*quantised, *data, *(["--images", str(images)] if images != IMAGES else []), "--backend", reference]

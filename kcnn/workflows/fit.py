@@ -106,8 +106,8 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
             say("The run has no checkpoint yet; it starts from its beginning.")
         environment = run.known_environment()
         now = _environment(command, dataset, weights)
-        _tell_versions(environment.get("versions", {}), now["versions"], say)
         if latest:
+            _tell_versions(environment.get("versions", {}), now["versions"], say)
             resumed = [*environment.get("resumed", []), {"step": latest.step, **now}]
             environment = {**(environment or now), "resumed": resumed}
         else:
@@ -169,7 +169,10 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
             training.model.test_on_batch(*training.batches[step % steps])
         watching.begin()
         if step >= len(training.batches) and not history.rows:  # with --force
-            raise UsageError(f"{step:,} steps are done, but no epoch is, and there are no more: give more epochs.")
+            raise UsageError(
+                f"{step:,} steps are done and no epoch, and the whole training has {len(training.batches):,} now: "
+                "give it more epochs."
+            )
         restored()
         if not stopped:
             _fit(training, watching, step, recipe.epochs, say)
@@ -272,7 +275,7 @@ def _environment(command, dataset, weights):
 def resolve(recipe, dataset):
     """Return the recipe with everything spelled out that the data decided, so that it repeats elsewhere."""
     decided = {
-        "path": recipe.data.absolute,
+        "path": recipe.data.absolute_path,
         "image_size": dataset.image_shape[:2],
         "channels": dataset.image_shape[2],
         "mean": dataset.mean,
@@ -281,10 +284,10 @@ def resolve(recipe, dataset):
     return located(recipe.model_copy(update={"data": recipe.data.model_copy(update=decided)}))
 
 
-def save(run, recipe, dataset, training, rows, best=None):
+def save(run, recipe, dataset, training, rows, best_epoch=None):
     """Write what a finished training leaves; model.keras comes last, since it marks the run as finished.
 
-    `best` is the number of the epoch, from 0, whose weights are kept; None where they are the last.
+    `best_epoch` counts from 0: that whose weights are kept; None where they are the last.
     """
     last = rows[-1]
     numbers = {
@@ -299,7 +302,9 @@ def save(run, recipe, dataset, training, rows, best=None):
     }
     validated = [row for row in rows if "val_loss" in row]
     if dataset.validation is not None and validated:
-        kept = validated[-1] if best is None else next(row for row in validated if row["epoch"] == best + 1)
+        kept = validated[-1]
+        if best_epoch is not None:
+            kept = next(row for row in validated if row["epoch"] == best_epoch + 1)
         numbers |= {
             "val_count": len(dataset.validation),
             "val_loss": kept["val_loss"],

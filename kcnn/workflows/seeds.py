@@ -21,7 +21,7 @@ def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **opti
         out, name, stem: As for `fit`; the folder holds one run a seed.
         **options: Passed on to `fit`.
     """
-    data = recipe.data.model_copy(update={"path": recipe.data.absolute})
+    data = recipe.data.model_copy(update={"path": recipe.data.absolute_path})
     recipe = located(recipe.model_copy(update={"data": data}))
     made = Run.create(out, name) if name else Run.create_unique(out, f"{stem or recipe.data.name}-seeds")
     seeds = Seeds(made.path)
@@ -57,7 +57,8 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
                 resume(run, force=force, say=say, **options)
             else:
                 if run.path.exists():
-                    run.remove_half_done()
+                    with run.lock():
+                        run.remove_half_done()
                     run.path.rmdir()  # what a process left that was killed as it made the folder
                 fit(recipe.model_copy(update={"seed": seed}), out=seeds.path, name=run.name, say=say, **options)
         except Interrupted as error:

@@ -235,54 +235,59 @@ def test_an_answer_that_is_late_is_given_up():
         model.gate.set()
 
 
+def until(condition, seconds=10):
+    """Wait for what happens in the server's thread."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
 def test_who_has_gone_is_not_worked_for(path):
     model, image = Known(), picture(2)
-    with serving(model, explainer=edges) as (address, service), httpx.Client(base_url=address) as client:
+    with serving(model, most=1, explainer=edges) as (address, service), httpx.Client(base_url=address) as client:
         model.gate.clear()
-        first = threading.Thread(target=post, args=(client, picture(1)))
+        first = threading.Thread(target=post, args=(client, picture(1)), kwargs={"timeout": 60})
         first.start()
-        while service._answers.taken < 1:
-            time.sleep(0.01)
-        with connected(address) as other:
-            other.sendall(HEAD.replace(b"/v1/predict", path.encode()) + length(image) + image)
-            while service._answers.taken < 2:
-                time.sleep(0.01)
-        deadline = time.monotonic() + 10  # below the server's 30
-        while service._answers.taken > 1 or service._maps.taken:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        model.sizes.clear()
-        model.gate.set()
-        first.join(30)
+        try:
+            until(lambda: service._answers.taken == 1)
+            with connected(address) as other:
+                other.sendall(HEAD.replace(b"/v1/predict", path.encode()) + length(image) + image)
+                until(lambda: service._answers.taken == 2)
+            until(lambda: service._answers.taken == 1 and not service._maps.taken)  # long before 30 s are over
+        finally:
+            model.sizes.clear()
+            model.gate.set()
+            first.join(60)
         assert post(client, picture(1)).status_code == 200
+        assert 'status="499"' in client.get("/metrics").text
     assert model.sizes == [1, 1]
 
 
 def test_a_heatmap_that_is_made_keeps_no_prediction_waiting():
-    drawn = threading.Event()
+    drawing, drawn = threading.Event(), threading.Event()
 
     def slow(items):
-        assert drawn.wait(30)
+        drawing.set()
+        assert drawn.wait(60)
         return edges(items)
 
     with (
-        serving(Known(), explainer=slow, window=5) as (address, service),
-        httpx.Client(base_url=address) as one,
-        httpx.Client(base_url=address) as other,
+        serving(Known(), explainer=slow, window=20) as (address, _),
+        httpx.Client(base_url=address, timeout=60) as one,
+        httpx.Client(base_url=address, timeout=60) as other,
     ):
-        other.get("/healthz")  # connected
-        explaining = threading.Thread(
-            target=post, args=(one, picture(1)), kwargs={"path": "/v1/explain", "timeout": 30}
-        )
+        explaining = threading.Thread(target=post, args=(one, picture(1)), kwargs={"path": "/v1/explain"})
         explaining.start()
-        while not service.metrics.images.labels("read")._value.get() or service._answers.taken:
-            time.sleep(0.01)
-        begin = time.monotonic()
-        assert post(other, picture(2)).status_code == 200
-        assert time.monotonic() - begin < 4
-        drawn.set()
-        explaining.join(30)
+        try:
+            assert drawing.wait(60)
+            begin = time.monotonic()
+            assert post(other, picture(2)).status_code == 200
+            assert time.monotonic() - begin < 10  # it does not wait for the window
+        finally:
+            drawn.set()
+            explaining.join(60)
 
 
 def test_a_full_queue_says_when_to_come_again_and_loses_nobody():

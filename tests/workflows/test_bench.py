@@ -119,13 +119,15 @@ def test_another_machine_or_version_does_too(empty_cache, monkeypatch):
 
 def test_two_folders_of_one_name_are_two(empty_cache, tmp_path, monkeypatch):
     """Their images have sizes of their own, which the recipe leaves to them."""
-    for name in ("a", "b"):
+    loaded = recipe.load("smoke", ("data.name=folder", "data.path=photos"))
+    speeds = {"a": speed("jax"), "b": speed("torch")}
+    for name, one in speeds.items():
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        loaded = recipe.load("smoke", ("data.name=folder", "data.path=photos"))
-        assert _measured.known(loaded, None) is None
-        _measured.remember(loaded, None, [speed("jax")], (10, 1), {})
-        assert _measured.known(loaded, None).train == 10
+        _measured.remember(loaded, None, [one], (10, 1), {})
+    for name, one in speeds.items():
+        monkeypatch.chdir(tmp_path / name)
+        assert _measured.known(loaded, None).speeds == [one]
 
 
 def test_images_are_known_as_far_as_they_were_counted(empty_cache):

@@ -83,7 +83,7 @@ def test_an_interruption_is_resumed_as_a_whole(three, tmp_path):
     assert spreads == {key: expected[key] for key in ("val_accuracy", "val_loss")}
 
 
-def test_the_plan_knows_its_backend_before_any_seed_does(three, tmp_path, kcnn, monkeypatch):
+def test_the_plan_knows_its_backend_before_any_seed_does(three, tmp_path, kcnn):
     assert json.loads(three[0].plan.read_text())["backend"] == keras.config.backend()
     plan = json.loads(three[0].plan.read_text()) | {"backend": "no-such"}
     (tmp_path / "s").mkdir()

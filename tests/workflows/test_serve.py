@@ -241,6 +241,10 @@ def test_a_backend_for_what_has_its_own_runtime_is_refused(exported, tmp_path, k
         code, out, err = kcnn("serve", alone, option, "cpu")
         assert (code, out) == (2, "")
         assert "leave out --backend and --device" in err
+    certificate = {"trained": {"files": {"model.keras": {"bytes": 1, "sha256": "of another"}}}}
+    (exported.path / "exports" / "onnx" / "certificate.json").write_text(json.dumps(certificate))
+    _, _, err = kcnn("serve", exported.path, "--no-export", "--backend", "no-such")
+    assert "Unknown backend 'no-such'" in err
 
 
 def test_the_largest_image_is_what_is_decoded():
