@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 LINE_SECONDS = 5  # between two lines of progress where there is no terminal
+STEP_SECONDS = 60  # between two lines within an epoch
 ARTICLE_EPOCHS = 5  # the teaching article prints a line every 5 epochs
 
 
@@ -77,18 +78,20 @@ def article_line(epoch, logs, seconds):
 
 
 def training_callback(epochs):
-    """Return a Keras callback that shows the training: a bar and every fifth epoch, or a line an epoch."""
+    """Return a Keras callback that shows the training: a bar and every fifth epoch, or a line an epoch and a minute."""
     import keras
 
     class TrainingProgress(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             self.screen = console()
             self.bar = None
+            self.step = self.params["start"]
+            self.told = time.perf_counter()
             if self.screen.is_terminal:
                 self.bar = _bar(self.screen, transient=True)
                 self.bar.start()
                 self.task = self.bar.add_task("training", total=epochs * self.params["steps"])
-                self.bar.update(self.task, completed=self.params["start"])
+                self.bar.update(self.task, completed=self.step)
 
         def on_epoch_begin(self, epoch, logs=None):
             self.begin = time.perf_counter()
@@ -96,13 +99,19 @@ def training_callback(epochs):
                 self.bar.update(self.task, description=f"epoch {epoch + 1} of {epochs}")
 
         def on_train_batch_end(self, batch, logs=None):
+            self.step += 1
             if self.bar:
                 self.bar.advance(self.task)
+            elif time.perf_counter() - self.told > STEP_SECONDS and self.step % self.params["steps"]:
+                self.told = time.perf_counter()
+                epoch, done = divmod(self.step, self.params["steps"])
+                self.screen.print(f"Epoch {epoch + 1:3d} | step {done:,} of {self.params['steps']:,}", soft_wrap=True)
 
         def on_epoch_end(self, epoch, logs=None):
             number = epoch + 1
             if not self.bar or number % ARTICLE_EPOCHS == 0 or number == epochs:
-                line = article_line(number, logs, time.perf_counter() - self.begin)
+                self.told = time.perf_counter()
+                line = article_line(number, logs, self.told - self.begin)
                 self.screen.print(line, soft_wrap=True)
 
         def stop(self):

@@ -152,6 +152,16 @@ def test_streams_that_are_closed_from_the_beginning(smoke_run, digit_files, form
     assert "should not happen" not in result.stderr
 
 
+def test_a_long_epoch_is_no_silence_where_there_is_no_terminal(kcnn, tmp_path, monkeypatch):
+    monkeypatch.setattr("kcnn.cli._progress.STEP_SECONDS", -1)
+    settings = ("--set", "data.limit=100", "--set", "batch_size=32", "--epochs", 2)
+    code, out, err = kcnn("fit", "smoke", *settings, "--out", tmp_path)
+    assert code == 0
+    told = [line for line in err.splitlines() if "| step" in line]
+    assert told == [f"Epoch   {epoch} | step {step} of 4" for epoch in (1, 2) for step in (1, 2, 3)]
+    assert "| step" not in out
+
+
 @pytest.mark.parametrize("verb", ["predict", "explain"])
 def test_one_odd_file_name_loses_no_table(smoke_run, digit_files, tmp_path, verb):
     for index, image in enumerate(sorted(digit_files.iterdir())[:3]):
