@@ -16,6 +16,10 @@ CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
 os.environ["KCNN_CACHE"] = CACHE.name
 os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
+# Nor does the terminal of whoever runs the tests, or a key for servers of his own, change what they see.
+for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "KCNN_API_KEY"):
+    os.environ.pop(name, None)
+
 CHOICE = backend.select()
 
 # Folders and files whose tests say the same on each backend, so that they are marked `once`.

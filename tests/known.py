@@ -81,6 +81,14 @@ def post(client, *images, path="/v1/predict", **options):
     return client.post(path, files=[("image", (f"{n}.png", image)) for n, image in enumerate(images)], **options)
 
 
+def until(condition, seconds=60):
+    """Wait for what happens in the server's thread."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def serving(model, *, limits=None, most=8, window=0.002, key=None, explainer=None, shut=False):
     """Yield the address of a server and its `Service`; `shut` if the model's gate is closed."""

@@ -28,6 +28,13 @@ class Child:
                 text=True,
                 env={**os.environ, **environment},
             )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()  # which nobody calls whose `with` did not begin
+            raise
+
+    def _wait_until_ready(self):
         lines = iter(self.process.stdout.readline, "")
         text = ""
         for line in lines:

@@ -84,16 +84,18 @@ def part_of(path):
 def imports_of(path):
     """Yield (module, whether it stands at the top of the file)."""
     tree = ast.parse(path.read_text())
-    top = set(map(id, tree.body))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {id(node) for function in functions for node in ast.walk(function)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, id(node) in top
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module, id(node) in top
+                yield alias.name, id(node) not in inside
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports by a relative name"
+            yield node.module, id(node) not in inside
             if node.module == "kcnn":
                 for alias in node.names:
-                    yield f"kcnn.{alias.name}", id(node) in top
+                    yield f"kcnn.{alias.name}", id(node) not in inside
 
 
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

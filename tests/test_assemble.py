@@ -9,6 +9,7 @@ import pytest
 from kcnn import assemble, data, recipe
 from kcnn.data.dataset import Dataset, Split
 from kcnn.errors import RecipeError
+from kcnn.run import Run
 
 FAST = ("data.limit=100", "epochs=1", "model.width=4", "model.units=8")
 
@@ -45,6 +46,49 @@ def test_augmentation_does_nothing_at_inference(digits):
     inputs = {"pixels": pixels, "position": np.arange(5, dtype="int32")}
     whole = training.model.predict_on_batch(inputs)
     np.testing.assert_array_equal(whole, training.network.predict_on_batch(pixels.astype("float32")))
+
+
+def test_the_seed_decides_the_weights_and_the_augmentation(digits):
+    one, same, other = (assembled(digits, f"seed={seed}") for seed in (0, 0, 1))
+    kernels = [
+        [weight for weight in training.network.get_weights() if weight.ndim > 1] for training in (one, same, other)
+    ]
+    for first, again, different in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(first, again)
+        assert (first != different).mean() > 0.99
+    pixels, position = digits.train.images[:20], np.arange(20, dtype="int32")
+    shown = []
+    for seed in (0, 1):
+        x = pixels
+        for layer in assemble.build_augmentations(recipe.load("smoke", (f"seed={seed}",)))[1]:
+            x = layer(x, position, training=True)
+        shown.append(keras.ops.convert_to_numpy(x))
+    assert (shown[0] != shown[1]).any(axis=(1, 2, 3)).mean() > 0.5
+
+
+def test_what_happens_beside_the_training_is_what_the_recipe_says(digits, tmp_path):
+    settings = (
+        "callbacks.ema.decay=0.9",
+        "callbacks.best=true",
+        "callbacks.early_stopping.patience=3",
+        "callbacks.tensorboard=true",
+    )
+    names = {"AverageWeights", "KeepBest", "EarlyStopping", "TensorBoardScalars"}
+    for chosen, expected in ((settings, names), ((), set())):
+        loaded = recipe.load("smoke", chosen)
+        found, history = assemble.callbacks(loaded, assemble.assemble(loaded, digits), Run(tmp_path))
+        assert {type(each).__name__ for each in found} == expected | {"StopOnNaN", "RunHistory"}
+        assert history in found
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_is_the_smoothed_cross_entropy(digits, smoothing):
+    training = assembled(digits, f"loss.label_smoothing={smoothing}")
+    inputs, labels = training.batches[0]
+    logits = keras.ops.convert_to_numpy(training.model(inputs, training=True)).astype("float64")
+    wanted = (1 - smoothing) * labels + smoothing / labels.shape[1]
+    expected = (np.log(np.exp(logits).sum(axis=1)) - (wanted * logits).sum(axis=1)).mean()
+    assert losses(training, 1)[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_augmentation_and_dropout_do_something_in_training(digits):
@@ -86,6 +130,8 @@ def test_the_deployable_model_is_stock_keras_and_answers_like_the_network(digits
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_and_deploys_in_float32(digits, precision):
     training = assembled(digits, f"precision={precision}")
+    convolutions = [layer for layer in training.network.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert {str(layer.compute_dtype) for layer in convolutions} == {precision.removeprefix("mixed_")}
     found = losses(training, 8)
     assert np.isfinite(found).all()
     assert found[-1] < found[0]

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,22 @@ def write(path, size):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(size))
     return path
+
+
+def test_an_entry_takes_no_more_than_half_of_what_is_free(own, monkeypatch):
+    entry = write(own / "datasets/one/pixels.npy", 5)
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
+    assert not cache.make_room(own / "datasets", 51)
+    assert cache.make_room(own / "datasets", 50)
+    assert entry.exists()
+
+
+def test_the_limit_is_20_gib_unless_it_is_said(monkeypatch):
+    monkeypatch.delenv("KCNN_CACHE_LIMIT", raising=False)
+    assert cache.limit() == 20 * 2**30
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", "0.5")
+    assert cache.limit() == 2**29
 
 
 def test_contents_are_counted_by_kind(own):

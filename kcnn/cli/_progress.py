@@ -102,8 +102,10 @@ def training_callback(epochs):
             self.step += 1
             if self.bar:
                 self.bar.advance(self.task)
-            elif time.perf_counter() - self.told > STEP_SECONDS and self.step % self.params["steps"]:
-                self.told = time.perf_counter()
+                return
+            now = time.perf_counter()
+            if now - self.told > STEP_SECONDS and self.step % self.params["steps"]:
+                self.told = now
                 epoch, done = divmod(self.step, self.params["steps"])
                 self.screen.print(f"Epoch {epoch + 1:3d} | step {done:,} of {self.params['steps']:,}", soft_wrap=True)
 

@@ -59,23 +59,39 @@ def fake_keras(monkeypatch):
     return datasets
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion_mnist"])
+# In the order of the published labels.
+NAMES = {
+    "cifar10": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+    "cifar100": ["apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle"],
+    "mnist": list("0123456789"),
+    "fashion_mnist": [
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_downloads(make_config, fake_keras, capsys, name):
     shape = (32, 32, 3) if "cifar" in name else (28, 28)
     classes = 100 if name == "cifar100" else 10
 
     def load_data():
         print("Downloading data")
-        generator = np.random.default_rng(0)
-        labels = np.arange(200) % classes
-        labels = labels[:, None] if "cifar" in name else labels
-        return tuple((generator.integers(0, 256, (200, *shape), dtype="uint8"), labels) for _ in range(2))
+        found = []
+        for count, level in ((300, 0), (200, 100)):  # the training images are the darker ones
+            images = np.random.default_rng(count).integers(level, level + 100, (count, *shape), dtype="uint8")
+            labels = np.arange(count) % classes
+            found.append((images, labels[:, None] if "cifar" in name else labels))
+        return tuple(found)
 
     setattr(fake_keras, name, SimpleNamespace(load_data=load_data))
     dataset = load(make_config(name=name), 0, splits=("train", "test"))
     assert dataset.image_shape == (*shape[:2], 3 if len(shape) == 3 else 1)
     assert len(dataset.class_names) == len(set(dataset.class_names)) == classes
+    assert dataset.class_names[:10] == NAMES[name]
     np.testing.assert_array_equal(dataset.test.labels, np.arange(200) % classes)
+    assert (len(dataset.train), len(dataset.test)) == (300, 200)
+    assert dataset.train.images.max() < 100 <= dataset.test.images.min()
     assert capsys.readouterr().out == ""
 
 

@@ -6,7 +6,7 @@ from known import Known, edges, serving
 
 from kcnn.serving.limits import Limits
 
-SMALL = Limits(body=20_000, images=3, pixels=10_000, waiting=12, seconds=1.0)
+SMALL = Limits(body=20_000, images=3, pixels=10_000, waiting=12, seconds=10.0)
 
 
 @pytest.fixture(scope="package")

@@ -9,7 +9,7 @@ import zlib
 
 import httpx
 import pytest
-from known import POISON, Known, as_json, edges, encoded, picture, post, serving, share
+from known import POISON, Known, as_json, edges, encoded, picture, post, serving, share, until
 from PIL import Image
 from pydantic import ValidationError
 
@@ -185,9 +185,10 @@ def test_a_length_that_is_too_large_is_refused_before_anything_is_sent(client):
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(client):
+def test_a_body_that_does_not_come_is_not_waited_for():
     image = picture(1)
-    answer, seconds = raw(client.base_url, HEAD + length(image) + image[:-1])
+    with serving(Known(), limits=Limits(seconds=1.0)) as (address, _):
+        answer, seconds = raw(address, HEAD + length(image) + image[:-1])
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"connection: close" in answer.lower()
     assert 0.9 < seconds < 5
@@ -235,14 +236,6 @@ def test_an_answer_that_is_late_is_given_up():
         model.gate.set()
 
 
-def until(condition, seconds=10):
-    """Wait for what happens in the server's thread."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/explain"])
 def test_who_has_gone_is_not_worked_for(path):
     model, image = Known(), picture(2)
@@ -255,7 +248,8 @@ def test_who_has_gone_is_not_worked_for(path):
             with connected(address) as other:
                 other.sendall(HEAD.replace(b"/v1/predict", path.encode()) + length(image) + image)
                 until(lambda: service._answers.taken == 2)
-            until(lambda: service._answers.taken == 1 and not service._maps.taken)  # long before 30 s are over
+            # Long before the 30 s for an answer are over.
+            until(lambda: service._answers.taken == 1 and not service._maps.taken, seconds=10)
         finally:
             model.sizes.clear()
             model.gate.set()
@@ -303,8 +297,7 @@ def test_a_full_queue_says_when_to_come_again_and_loses_nobody():
         threads = [threading.Thread(target=ask, args=(client, number)) for number in range(12)]
         for thread in threads:
             thread.start()
-        while service._answers.taken < 12:
-            time.sleep(0.01)
+        until(lambda: service._answers.taken == 12)
         response = post(client, picture(1))
         assert response.status_code == 503
         assert 1 <= int(response.headers["retry-after"]) <= 60
@@ -322,16 +315,13 @@ def test_a_full_queue_says_when_to_come_again_and_loses_nobody():
 def test_bodies_that_are_held_are_bounded_together(monkeypatch):
     monkeypatch.setattr("kcnn.serving.guard.BODIES", 2)
     head = b"Content-Length: 20000\r\n\r\n"
-    with serving(Known(), limits=Limits(body=20_000, seconds=2)) as (address, _):
+    with serving(Known(), limits=Limits(body=20_000, seconds=4)) as (address, _):
         with connected(address) as one, connected(address) as two:
             for held in (one, two):
                 held.sendall(HEAD + head + bytes(19_999))
-            time.sleep(0.3)
-            answer, _ = raw(address, LAST + head, bytes(5000))
-            assert answer.startswith(b"HTTP/1.1 503")
-        time.sleep(0.2)
+            until(lambda: raw(address, LAST + head, bytes(5000))[0].startswith(b"HTTP/1.1 503"))
         with httpx.Client(base_url=address) as client:
-            assert post(client, picture(1)).status_code == 200
+            until(lambda: post(client, picture(1)).status_code == 200)
 
 
 # ---------------------------------------------------------------- the key

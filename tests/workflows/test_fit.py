@@ -11,6 +11,7 @@ import pytest
 
 from kcnn import recipe
 from kcnn.errors import ImageError, Interrupted, RecipeError, RunError, TrainingError
+from kcnn.workflows.evaluate import evaluate
 from kcnn.workflows.fit import fit
 
 
@@ -54,8 +55,10 @@ def test_the_saved_recipe_repeats_the_run_to_the_bit(smoke_run, tmp_path):
 
 
 def test_another_seed_is_another_run(smoke_run, tmp_path):
-    other = fit(recipe.load("smoke", ("seed=1", "epochs=1")), out=tmp_path)
-    assert other.history.read_text().splitlines()[1] != smoke_run.history.read_text().splitlines()[1]
+    other = fit(recipe.load("smoke", ("seed=1",)), out=tmp_path)
+    one, another = (run.read_history() for run in (smoke_run, other))
+    assert [row["learning_rate"] for row in one] == [row["learning_rate"] for row in another]
+    assert all(abs(a["loss"] - b["loss"]) > 1e-5 for a, b in zip(one, another, strict=True))
 
 
 def test_a_finished_run_stays_though_its_report_is_interrupted(tmp_path, monkeypatch):
@@ -127,8 +130,13 @@ def test_validation_can_be_left_out(tmp_path):
 
 def test_average_best_and_early_stopping_go_together(tmp_path):
     settings = ("callbacks.ema.decay=0.9", "callbacks.best=true", "callbacks.early_stopping.patience=1")
-    run = fit(recipe.load("smoke", settings), out=tmp_path)
-    assert json.loads(run.metrics.read_text())["val_accuracy"] > 0.5
+    run = fit(recipe.load("smoke", (*settings, "callbacks.tensorboard=true")), out=tmp_path)
+    metrics = json.loads(run.metrics.read_text())
+    assert metrics["val_accuracy"] > 0.5
+    assert list((run.path / "tensorboard").iterdir())
+    found = evaluate(run, split="validation").metrics  # of the very file, whose weights are the best epoch's average
+    assert found["accuracy"] == pytest.approx(metrics["val_accuracy"])
+    assert found["loss"] == pytest.approx(metrics["val_loss"], rel=1e-4)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -52,6 +53,24 @@ def test_momentum_that_is_made_orthogonal_and_flips_that_alternate_go_on(tmp_pat
     run, _ = stopped(tmp_path, At(kill, step=STEPS + 2), "run.checkpoint_seconds=0", *settings)
     resume(run)
     assert_same(run, expected)
+
+
+def test_checkpoints_within_an_epoch_are_so_many_seconds_apart(tmp_path, monkeypatch):
+    now, saved, save = [0.0], [], checkpoint.save
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            now[0] += 1
+
+    def noted(folder, step, state):
+        saved.append(step)
+        return save(folder, step, state)
+
+    monkeypatch.setattr("kcnn.callbacks.checkpoints.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(checkpoint, "save", noted)
+    fit(loaded("epochs=2", "run.checkpoint_seconds=2.5"), out=tmp_path, extra_callbacks=[Clock()])
+    assert saved == [3, STEPS, STEPS + 3, 2 * STEPS]
+    assert loaded().run.checkpoint_seconds == 60
 
 
 def test_steps_since_the_last_checkpoint_are_made_again(tmp_path, whole):
