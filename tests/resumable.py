@@ -4,8 +4,10 @@ import json
 
 import keras
 import numpy as np
+import pytest
 
 from kcnn import recipe
+from kcnn.run import Run
 
 # Everything that has a state: average, best weights, early stopping, dropout, mixing, accumulated gradients.
 SETTINGS = (
@@ -21,6 +23,9 @@ SETTINGS = (
     "callbacks.best=true",
     "callbacks.early_stopping.patience=3",
 )
+
+
+STEPS = 4  # an epoch
 
 
 class Killed(BaseException):
@@ -73,3 +78,12 @@ def assert_same(run, whole):
     assert not list(run.path.rglob(".*"))
     numbers = [json.loads(r.metrics.read_text())["val_loss"] for r in (run, whole)]
     assert numbers[0] == numbers[1]
+
+
+def stopped(tmp_path, at, *settings, error=Killed):
+    """Return the run that is left where `at` stops a training, and the error."""
+    from kcnn.workflows.fit import fit
+
+    with pytest.raises(error) as caught:
+        fit(loaded(*settings), out=tmp_path, name="run", extra_callbacks=[at])
+    return Run.open_unfinished(tmp_path / "run"), caught.value

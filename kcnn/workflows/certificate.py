@@ -9,6 +9,7 @@ from kcnn.metrics.agreement import agreement, largest_difference
 from kcnn.metrics.calibration import softmax
 from kcnn.metrics.comparison import paired_difference
 from kcnn.metrics.intervals import wilson
+from kcnn.workflows._finite import finite
 
 TOLERANCE = 1e-4  # of a probability, for float32
 BUDGET = 1.0  # points of accuracy that a quantised file may lose
@@ -67,7 +68,7 @@ class Certificate:
 
     def document(self):
         """Return all of it as plain values for JSON; None is what is no number."""
-        return {"holds": self.holds, **_finite(asdict(self))}
+        return {"holds": self.holds, **finite(asdict(self))}
 
 
 def export_name(format, quantize):
@@ -144,14 +145,6 @@ def complaints(difference, accuracy, encoded, *, quantize, budget):
     if encoded and encoded["mean"] > DECODED:
         found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")
     return found
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _largest(values):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from kcnn import recipe as recipes
 from kcnn.errors import BackendError
 from kcnn.run import atomic, check_writable, write_text
 from kcnn.workflows._child import Child, ended_by_sigterm
+from kcnn.workflows._finite import finite
 
 FIRST_STEPS = 20  # of runs on their own, whose losses have a tolerance; docs/parity.md says how they part
 LOGITS = {"float32": 1e-5, "mixed_float16": 1e-2, "mixed_bfloat16": 5e-2}  # of the largest logit, or of 1
@@ -77,7 +77,7 @@ class Parity:
 
     def document(self):
         """Return all of it as plain values; what is no finite number is None."""
-        return _finite(self._document())
+        return finite(self._document())
 
     def _document(self):
         return {
@@ -91,14 +91,6 @@ class Parity:
             "logits": self.logits,
             "steps": self.rows,
         }
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def parity(jobs, *, backends=None, out="parity", progress=None):

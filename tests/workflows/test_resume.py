@@ -4,27 +4,17 @@ import json
 import shutil
 import signal
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
-import numpy as np
 import pytest
-from resumable import At, Killed, assert_same, kill, learned, loaded
+from resumable import STEPS, At, assert_same, kill, learned, loaded, stopped
 
-from kcnn import checkpoint, recipe
+from kcnn import checkpoint
 from kcnn.cli.fit import _backend_of
-from kcnn.errors import CheckpointError, Interrupted, RunError, UsageError
+from kcnn.errors import Interrupted, RunError
 from kcnn.run import Run
 from kcnn.workflows.fit import fit, resume
-
-STEPS = 4  # an epoch
-
-
-def stopped(tmp_path, at, *settings, error=Killed):
-    with pytest.raises(error) as caught:
-        fit(loaded(*settings), out=tmp_path, name="run", extra_callbacks=[at])
-    return Run.open_unfinished(tmp_path / "run"), caught.value
 
 
 @pytest.mark.parametrize(
@@ -177,54 +167,6 @@ def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, whole):
     assert_same(run, whole)
 
 
-@pytest.fixture(scope="module")
-def half_once(tmp_path_factory):
-    return stopped(tmp_path_factory.mktemp("half"), At(kill, step=STEPS + 1))[0]
-
-
-@pytest.fixture
-def half(half_once, tmp_path):
-    return Run(Path(shutil.copytree(half_once.path, tmp_path / "run")))
-
-
-def test_a_changed_recipe_is_refused_with_the_difference(half):
-    changed = recipe.load(half.recipe, ("epochs=9", "optimizer.learning_rate=0.1", "callbacks.best=false"))
-    with pytest.raises(UsageError) as caught:
-        resume(half, recipe=changed)
-    for line in ("epochs: 4 -> 9", "optimizer.learning_rate: 0.005 -> 0.1", "callbacks.best: true -> false"):
-        assert line in str(caught.value)
-    assert recipe.load(half.recipe).epochs == 4
-
-
-def test_force_goes_on_with_a_changed_recipe(half):
-    said = []
-    resume(
-        half,
-        recipe=recipe.load(half.recipe, ("epochs=6", "optimizer.learning_rate=0.001")),
-        force=True,
-        say=said.append,
-    )
-    assert "epochs: 4 -> 6" in said[0]
-    assert len(learned(half)) == 7
-    assert recipe.load(half.recipe).epochs == 6
-
-
-def test_force_goes_on_without_validation_images(half):
-    """History, curves and report then know them of the first epochs alone."""
-    settings = ("data.validation=0.0", "callbacks.best=false", "callbacks.early_stopping.monitor=loss")
-    resume(half, recipe=recipe.load(half.recipe, settings), force=True)
-    rows = half.read_history()
-    assert ["val_loss" in row for row in rows] == [True, False, False, False]
-    assert half.curves.is_file()
-    assert (half.report / "index.html").is_file()
-
-
-def test_force_cannot_give_the_weights_to_another_network(half):
-    with pytest.raises(CheckpointError, match="model"):
-        resume(half, recipe=recipe.load(half.recipe, ("model.width=16",)), force=True)
-    resume(half)  # nothing was changed
-
-
 def test_a_run_that_another_process_has_just_finished_is_left_alone(half):
     half.model.write_bytes(b"finished meanwhile")
     with pytest.raises(RunError, match="finished already"):
@@ -232,42 +174,11 @@ def test_a_run_that_another_process_has_just_finished_is_left_alone(half):
     assert half.model.read_bytes() == b"finished meanwhile"
 
 
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_fewer_steps_than_are_done_end_the_run(tmp_path, epochs):
-    run, _ = stopped(tmp_path, At(kill, step=STEPS + 3), "run.checkpoint_seconds=0")
-    resume(run, recipe=recipe.load(run.recipe, (f"epochs={epochs}",)), force=True)
-    assert len(learned(run)) == epochs + 1
-
-
-def test_a_training_that_has_no_epoch_and_no_step_left_is_told(tmp_path):
-    run, _ = stopped(tmp_path, At(kill, step=3), "run.checkpoint_seconds=0")
-    with pytest.raises(UsageError, match="more epochs"):
-        resume(run, recipe=recipe.load(run.recipe, ("epochs=1", "batch_size=200")), force=True)
-
-
-def test_the_best_that_is_kept_is_what_the_numbers_are_of(tmp_path):
-    """It may be watched for by a forced resumption alone, after better epochs."""
-    run, _ = stopped(tmp_path, At(kill, step=2 * STEPS + 1), "callbacks.best=false", "run.checkpoint_seconds=0")
-    latest = checkpoint.latest(run.checkpoints)
-    for row in latest.state["callbacks"]["RunHistory"]["rows"]:
-        row["val_accuracy"] = 1.0
-    checkpoint.save(run.checkpoints, latest.step, latest.state)
-    resume(run, recipe=recipe.load(run.recipe, ("callbacks.best=true",)), force=True)
-    rows = run.read_history()
-    assert [row["val_accuracy"] for row in rows[:2]] == [1.0, 1.0]
-    assert run.read_json(run.metrics)["val_accuracy"] == max(row["val_accuracy"] for row in rows[2:])
-
-
 def test_a_kill_at_the_very_end_leaves_no_checkpoints_for_ever(half):
     half.model.write_bytes(b"finished")
     with pytest.raises(RunError, match="finished already"):
         Run.open_unfinished(half.path)
     assert not half.checkpoints.exists()
-
-
-def test_fewer_epochs_than_are_done_end_the_run(half):
-    resume(half, recipe=recipe.load(half.recipe, ("epochs=1",)), force=True)
-    assert len(learned(half)) == 2
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])
@@ -290,35 +201,6 @@ def test_an_interruption_while_the_model_is_saved_tells_how_to_go_on(tmp_path, w
     assert_same(run, whole)
 
 
-def test_other_data_is_refused(tmp_path):
-    images = tmp_path / "images"
-    rng = np.random.default_rng(0)
-    from PIL import Image
-
-    for name in ("a", "b"):
-        (images / name).mkdir(parents=True)
-        for index in range(20):
-            Image.fromarray(rng.integers(0, 256, (8, 8), dtype="uint8")).save(images / name / f"{index}.png")
-    settings = ("epochs=4", "batch_size=8", "data.validation=0.2")
-    with pytest.raises(Killed):
-        fit(
-            recipe.load("smoke", settings, data=str(images)),
-            out=tmp_path,
-            name="run",
-            extra_callbacks=[At(kill, step=6)],
-        )
-    run = Run.open_unfinished(tmp_path / "run")
-    moved = images.rename(tmp_path / "moved")
-    assert checkpoint.found(run.checkpoints)
-    first = moved / "a" / "0.png"
-    content = first.read_bytes()
-    Image.fromarray(np.zeros((8, 8), "uint8")).save(first)
-    with pytest.raises(UsageError, match="fingerprint of the data: "):
-        resume(run, recipe=recipe.load(run.recipe, data=str(moved)))
-    first.write_bytes(content)
-    resume(run, recipe=recipe.load(run.recipe, data=str(moved)))  # elsewhere, but the same images
-
-
 @pytest.mark.parametrize("folder", ["numbers", "numbers/seed1"])
 def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn, folder):
     """As in docs/runs: what was measured would be written over by another training."""
@@ -335,18 +217,6 @@ def test_numbers_alone_are_not_trained_over(smoke_run, tmp_path, kcnn, folder):
         assert "neither its model nor a checkpoint" in err.splitlines()[-1]
     assert not (tmp_path / "numbers" / "seed0").exists()
     assert run.history.read_bytes() == smoke_run.history.read_bytes()
-
-
-def test_another_backend_is_refused_and_can_be_forced(half, child, other_backends, backend_name):
-    if not other_backends:
-        pytest.skip("one backend alone is installed")
-    other = other_backends[0]
-    result = child("fit", "--resume", half.path, "--backend", other)
-    assert result.returncode == 2
-    assert f"backend: {backend_name} -> {other}" in result.stderr
-    result = child("fit", "--resume", half.path, "--backend", other, "--force")
-    assert result.returncode == 0, result.stderr
-    assert len(learned(half)) == 5
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(half):
