@@ -1,9 +1,8 @@
-"""Grad-CAM as in the teaching article, plain PyTorch, no Keras, no kcnn; and pytorch-grad-cam, where it is installed.
+"""Grad-CAM as in the teaching article, plain PyTorch, no Keras, no kcnn; and pytorch-grad-cam.
 
 Run as a script: python article_cam.py INPUT.npz OUTPUT.npz
 """
 
-import importlib.util
 import sys
 import types
 
@@ -47,17 +46,17 @@ def grad_cam(model, image, target_class, target_layer):
 
 
 def theirs(model, images, classes, layer):
-    """Return the maps of pytorch-grad-cam by method; nothing where it is not installed."""
-    if not importlib.util.find_spec("torchvision"):
-        # It imports torchvision for helpers that are not used here.
+    """Return the maps of pytorch-grad-cam by method."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError):  # not there, or built for another build of PyTorch
+        # pytorch-grad-cam imports it for helpers that are not used here.
         for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional"):
             sys.modules[name] = types.ModuleType(name)
             sys.modules[name].__getattr__ = lambda attribute: None
-    try:
-        import pytorch_grad_cam
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-    except ImportError:
-        return {}
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     targets = [ClassifierOutputTarget(int(chosen)) for chosen in classes]
     return {name: getattr(pytorch_grad_cam, other)(model, [layer])(images, targets) for name, other in THEIRS.items()}
 
