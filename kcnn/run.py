@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 import os
 import shlex
 import shutil
@@ -285,19 +286,30 @@ class Run:
 
     def temperature(self) -> float:
         """Return the temperature that `kcnn evaluate` fitted; raise `RunError` where there is none, and say why."""
+        temperature, reason = self.known_temperature()
+        if temperature is None:
+            raise RunError(reason)
+        return temperature
+
+    def known_temperature(self) -> tuple[float | None, str]:
+        """Return the temperature, or None and why there is none; raise `RunError` where calibration.json is damaged."""
         if not self.recipe.is_file():
-            raise RunError(f"{self.path} is not a run, and only runs have a temperature. Name the folder of a run.")
+            return None, f"{self.path} is not a run, and only runs have a temperature. Name the folder of a run."
         if not self.calibration.is_file():
             command = self.evaluate_command
-            raise RunError(
-                f"{self.path} has no temperature yet. Where it has validation images, fit one with: {command}"
-            )
-        found = self.read_json(self.calibration)
-        if not isinstance(found, dict) or not isinstance(found.get("temperature"), float | None):
-            raise RunError(f"{self.calibration} is damaged: expected a temperature.")
-        if found["temperature"] is None:
-            raise RunError(f"{self.path} cannot be calibrated: {found['reason']}")
-        return found["temperature"]
+            return None, f"{self.path} has no temperature yet. Where it has validation images, fit one with: {command}"
+        try:
+            found = self.read_json(self.calibration)
+            temperature = found["temperature"]
+            if temperature is None:
+                return None, f"{self.path} cannot be calibrated: {found['reason']}"
+            if 0 < temperature < math.inf:
+                return float(temperature), ""
+        except (RunError, LookupError, TypeError):
+            pass
+        raise RunError(
+            f"{self.calibration} is damaged. Delete it, and fit the temperature anew: {self.evaluate_command}"
+        )
 
     def read_history(self) -> list[dict[str, float]]:
         """Return a row an epoch, without what an epoch has not; raise `RunError` where it is missing or damaged."""

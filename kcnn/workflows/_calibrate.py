@@ -1,7 +1,7 @@
 """The temperature of a run, fitted once and kept in its calibration.json."""
 
 from kcnn import data
-from kcnn.errors import DataError, RunError
+from kcnn.errors import DataError
 from kcnn.metrics.calibration import (
     expected_calibration_error,
     fit_temperature,
@@ -16,9 +16,12 @@ def calibrate(run, recipe, classifier, progress=None):
     """Return the run's temperature, or None, and why there is none; fit it if that was not done before.
 
     A finished run does not change, so that the second `evaluate` need not ask the model about these images again.
+
+    Raises:
+        RunError: What was kept is damaged.
     """
     if run.calibration.is_file():
-        return known_temperature(run)
+        return run.known_temperature()
     wanted = {"splits": ("validation",), "class_names": classifier.class_names}
     try:
         images = data.load(recipe.data, recipe.seed, **wanted, progress=progress).validation
@@ -36,15 +39,7 @@ def calibrate(run, recipe, classifier, progress=None):
         found["before"] = quality(probabilities, images.labels)
         found["after"] = quality(with_temperature(probabilities, temperature), images.labels)
     run.write_json(run.calibration, found)
-    return known_temperature(run)
-
-
-def known_temperature(run):
-    """Return the temperature of a run, or None, and why there is none."""
-    try:
-        return run.temperature(), None
-    except RunError as error:
-        return None, str(error)
+    return run.known_temperature()
 
 
 def quality(probabilities, labels):

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from kcnn import backend
-from kcnn.errors import KcnnError, RunError
+from kcnn.errors import KcnnError
 from kcnn.formats.metadata import Metadata
 from kcnn.registry import FORMATS
 from kcnn.workflows._child import Requests
@@ -43,10 +43,7 @@ class _Trained:
 
         self.classifier = Classifier.open(path)
         self.network = TakenApart(self.classifier.model).logits_model
-        try:
-            self.temperature = Run.open(path).temperature()
-        except RunError:
-            self.temperature = 1.0
+        self.temperature = Run.open(path).known_temperature()[0] or 1.0
 
     def facts(self):
         return {

@@ -20,7 +20,7 @@ from kcnn.metrics import calibration, classes, intervals
 from kcnn.metrics.groups import by_property
 from kcnn.tta import averaged
 from kcnn.workflows._answers import answers
-from kcnn.workflows._calibrate import calibrate, known_temperature, quality
+from kcnn.workflows._calibrate import calibrate, quality
 from kcnn.workflows._tables import check_predictions, table_files, write_tables
 from kcnn.workflows.card import write_card
 from kcnn.workflows.report import write_report
@@ -56,7 +56,8 @@ class Evaluation:
     """What `evaluate` found.
 
     Attributes:
-        what: The split, the name of other data, and the test-time augmentation: it is part of the names of all files.
+        what: The split, the name of other data, and the test-time augmentation: it is part of the names of all files,
+            with a number where other data of that name was measured before.
         asked: The options of `kcnn evaluate` that repeat it, as a list of words.
         class_names: K labels.
         metrics: Plain numbers; those of the test split are also in the run's metrics.json, with test-time augmentation
@@ -73,6 +74,7 @@ class Evaluation:
         fingerprint: Of the images and their labels.
         files: What was written: report, confusion, classes, predictions, evaluation, and of the run's own test images
             card.
+        data: Where the images are, if not where the recipe says; else None.
         tta: The test-time augmentation, or None.
     """
 
@@ -90,6 +92,7 @@ class Evaluation:
     right: np.ndarray
     fingerprint: str
     files: dict
+    data: str | None = None
     tta: str | None = None
 
     @property
@@ -100,6 +103,7 @@ class Evaluation:
     def as_json(self):
         """Return plain values for JSON, without any that is not a number."""
         return {
+            "data": self.data,
             "tta": self.tta,
             "metrics": self.metrics,
             "classes": self.classes,
@@ -137,20 +141,21 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     classifier = Classifier.open(run.path)
     dataset = load_images(recipe, classifier.class_names, data_path, split, progress)
     images = getattr(dataset, split)
+    # Who names other data may not have the run's own, so that nothing is fitted then.
+    temperature, reason = run.known_temperature() if data_path else calibrate(run, recipe, classifier, progress)
     answering = averaged(classifier, tta)
     probabilities, brightness = answers(answering, images, progress)
-    # Who names other data may not have the run's own, so that nothing is fitted then.
-    temperature, reason = known_temperature(run) if data_path else calibrate(run, recipe, classifier, progress)
     metrics, rows, confusion = measure(probabilities, images.labels, classifier.class_names)
     right = probabilities.argmax(axis=1) == images.labels
     # What else is measured is reported under its own name, so that the run's own report stays what metrics.json says.
-    data_name = [Path(data_path).resolve().name] if data_path else []
-    what = "_".join([split, *data_name, *([f"tta_{tta}"] if tta else [])])
-    files = table_files(run, what, predictions)
+    source = str(Path(data_path).resolve()) if data_path else None
+    name = "_".join([split, *([Path(source).name] if source else []), *([f"tta_{tta}"] if tta else [])])
+    what, before = _named(run, name, source)
     if corruptions:
         corrupted = _corrupted(answering, images, progress)
     else:
-        corrupted = _corrupted_before(run, files["evaluation"], dataset.fingerprint)
+        same = before.get("data_fingerprint") == dataset.fingerprint
+        corrupted = before.get("corruptions") if same else None
     result = Evaluation(
         what=what,
         asked=_asked(data_path, split, corrupted, tta),
@@ -165,7 +170,8 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         corruptions=corrupted,
         right=right,
         fingerprint=dataset.fingerprint,
-        files=files,
+        files=table_files(run, what, predictions),
+        data=source,
         tta=tta,
     )
     write_tables(result, probabilities, images, predictions)
@@ -309,11 +315,19 @@ def _corrupted(model, images, progress):
     return found
 
 
-def _corrupted_before(run, path, fingerprint):
-    """Return what an evaluation that is replaced found about corrupted images, if the images are the same."""
+def _named(run, name, source):
+    """Return `name`, with a number where other data has it, and what is known of the evaluation that is replaced."""
+    count, what = 1, name
+    while (before := _before(run, what)).get("data", source) != source:
+        count += 1
+        what = f"{name}-{count}"
+    return what, before
+
+
+def _before(run, what):
+    """Return what an evaluation of that name wrote; nothing where there is none, or it is damaged."""
     try:
-        found = run.read_json(path) if path.is_file() else {}
+        found = run.read_json(table_files(run, what, "csv")["evaluation"])
     except RunError:
-        return None  # it is damaged
-    same = isinstance(found, dict) and found.get("data_fingerprint") == fingerprint
-    return found.get("corruptions") if same else None
+        return {}
+    return found if isinstance(found, dict) else {}

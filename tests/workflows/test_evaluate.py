@@ -90,6 +90,25 @@ def test_other_data_without_splits_is_measured_whole_and_reported_apart(smoke_ru
     assert result.calibrated["temperature"] > 0  # that of the run
 
 
+def test_other_data_of_one_name_has_reports_of_its_own(smoke_run, tmp_path, digit_files):
+    run = copy_of(smoke_run, tmp_path)
+    folders = [tmp_path / "mine" / "photos", tmp_path / "theirs" / "photos", tmp_path / "tta_flip"]
+    for count, folder in enumerate(folders, 1):
+        for file in sorted(digit_files.glob("*.png"))[count:]:
+            target = folder / file.name[0] / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    evaluate(run, tta="flip")  # whose name is that of the third folder's
+    wanted = ["test_photos", "test_photos-2", "test_tta_flip-2"]
+    for _ in range(2):  # the second time each takes the place of its first
+        results = [evaluate(run, data_path=str(folder)) for folder in folders]
+        assert [result.what for result in results] == wanted
+    for folder, name, count in zip(folders, wanted, (39, 38, 37), strict=True):
+        found = json.loads((run.report / f"evaluation_{name}.json").read_text())
+        assert (found["data"], found["metrics"]["count"]) == (str(folder), count)
+    assert json.loads((run.report / "evaluation_test_tta_flip.json").read_text())["metrics"]["count"] == 349
+
+
 def test_every_test_image_is_in_the_table_of_predictions(measured):
     _, result = measured
     rows = list(csv.DictReader(result.files["predictions"].read_text().splitlines()))
@@ -147,9 +166,18 @@ def test_no_temperature_is_said_and_nothing_is_calibrated(smoke_run, tmp_path):
     run.calibration.write_text('{"temperature": null, "reason": "no temperature is best."}')
     with pytest.raises(RunError, match="cannot be calibrated: no temperature is best"):
         Classifier.open(run.path, calibrated=True)
-    run.calibration.write_text('{"temperature": "hot"}')
-    with pytest.raises(RunError, match="damaged"):
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"temperature": "hot"}', '{"temperature": -1.0}'])
+def test_a_damaged_temperature_is_said(text, smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    run.calibration.write_text(text)
+    with pytest.raises(RunError, match=r"calibration\.json is damaged\. Delete it, .*: kcnn evaluate"):
         Classifier.open(run.path, calibrated=True)
+    with pytest.raises(RunError, match="is damaged"):
+        evaluate(run)
+    run.calibration.unlink()
+    assert evaluate(run).calibrated["temperature"] == run.temperature()
 
 
 def test_corruptions_cost_accuracy(measured):

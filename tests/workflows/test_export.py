@@ -188,6 +188,14 @@ def test_an_export_that_fails_leaves_no_empty_folder(smoke_run, tmp_path):
     assert not run.exports.exists()
 
 
+def test_a_damaged_temperature_is_not_taken_for_none(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    run.calibration.write_text("[]")
+    with pytest.raises(UsageError, match=r"calibration\.json is damaged"):
+        export(run, ["torch"], images=8)
+    assert not run.exports.exists()
+
+
 @each_format
 def test_a_damaged_file_is_one_line(exported, jpegs, tmp_path, kcnn, name, caplog):
     run, _ = exported
