@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from copied_runs import copy_of
+from labelled import by_label
 from markdown_it import MarkdownIt
 
 from kcnn.workflows.card import FEW, as_code, write_card
@@ -145,10 +146,7 @@ def test_a_run_that_lost_files_still_has_a_card(run):
 
 
 def test_the_card_names_the_data_and_no_folder(run, tmp_path, digit_files):
-    target = tmp_path / "secret" / "photos"
-    for file in digit_files.glob("*.png"):
-        (target / file.name[0]).mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target / file.name[0])
+    target = by_label(digit_files.iterdir(), tmp_path / "secret" / "photos")
     recipe = run.recipe.read_text()
     run.recipe.write_text(recipe.replace('name = "digits"', f'name = "folder"\npath = "{target}"'))
     text = write_card(run).read_text()

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from copied_runs import copy_of
+from labelled import by_label
 
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS
@@ -77,12 +78,7 @@ def test_other_data_without_splits_is_measured_whole_and_reported_apart(smoke_ru
     run = copy_of(smoke_run, tmp_path)
     evaluate(run)
     metrics, report = run.metrics.read_text(), (run.report / "classes_test.csv").read_text()
-    other = tmp_path / "other"
-    for file in digit_files.glob("*.png"):
-        target = other / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
-    result = evaluate(run, data_path=str(other))
+    result = evaluate(run, data_path=str(by_label(digit_files.iterdir(), tmp_path / "other")))
     assert result.metrics["count"] == 40
     assert result.files["confusion"].name == "confusion_test_other.png"
     assert run.metrics.read_text() == metrics
@@ -94,10 +90,7 @@ def test_other_data_of_one_name_has_reports_of_its_own(smoke_run, tmp_path, digi
     run = copy_of(smoke_run, tmp_path)
     folders = [tmp_path / "mine" / "photos", tmp_path / "theirs" / "photos", tmp_path / "tta_flip"]
     for count, folder in enumerate(folders, 1):
-        for file in sorted(digit_files.glob("*.png"))[count:]:
-            target = folder / file.name[0] / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+        by_label(sorted(digit_files.iterdir())[count:], folder)
     evaluate(run, tta="flip")  # whose name is that of the third folder's
     wanted = ["test_photos", "test_photos-2", "test_tta_flip-2"]
     for _ in range(2):  # the second time each takes the place of its first
@@ -206,22 +199,17 @@ def test_images_differ_in_brightness_and_in_size_where_they_do(measured, tmp_pat
     run, result = measured
     assert set(result.properties) == {"brightness"}
     assert sum(row["count"] for row in result.properties["brightness"]["groups"]) == 349
-    for index, file in enumerate(sorted(digit_files.glob("*.png"))):
-        target = tmp_path / "sizes" / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.open(file).resize((16, 16) if index % 4 == 0 else (8, 8)).save(target)
-    result = evaluate(run, data_path=str(tmp_path / "sizes"))
+    sizes = by_label(digit_files.iterdir(), tmp_path / "sizes")
+    for file in sorted(sizes.rglob("*.png"))[::4]:
+        Image.open(file).resize((16, 16)).save(file)
+    result = evaluate(run, data_path=str(sizes))
     groups = result.properties["size"]["groups"]
     assert [(row["low"], row["high"], row["count"]) for row in groups] == [(8, 8, 30), (16, 16, 10)]
 
 
 def test_images_larger_than_memory_give_the_same(smoke_run, tmp_path, digit_files, monkeypatch):
     """Streamed from disk, and a batch smaller than the split."""
-    other = tmp_path / "stream"
-    for file in digit_files.glob("*.png"):
-        target = other / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
+    other = by_label(digit_files.iterdir(), tmp_path / "stream")
     run = copy_of(smoke_run, tmp_path)
     expected = evaluate(run, data_path=str(other)).as_json()
     monkeypatch.setattr("kcnn.workflows._answers.BATCH", 16)
@@ -261,10 +249,7 @@ def test_the_command_line_shows_a_short_table_and_json_everything(measured, kcnn
 
 def test_validation_images_that_are_gone_cost_the_temperature_alone(smoke_run, tmp_path, digit_files):
     for split in ("train", "test"):
-        for file in digit_files.glob("*.png"):
-            target = tmp_path / "data" / split / file.name[0] / f"{split}_{file.name}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+        by_label(digit_files.iterdir(), tmp_path / "data" / split)
     run = copy_of(smoke_run, tmp_path)
     run.calibration.unlink(missing_ok=True)
     text = run.recipe.read_text().replace('name = "digits"', f'name = "folder"\npath = "{tmp_path}/data"')
@@ -317,12 +302,9 @@ def test_test_time_augmentation_is_reported_apart(measured, tmp_path):
 
 def test_test_time_augmentation_of_other_images_changes_no_metrics(smoke_run, tmp_path, digit_files):
     run = copy_of(smoke_run, tmp_path)
-    for file in digit_files.glob("*.png"):
-        target = tmp_path / "other" / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
+    other = by_label(digit_files.iterdir(), tmp_path / "other")
     before = run.metrics.read_bytes()
-    result = evaluate(run, data_path=str(tmp_path / "other"), tta="flip")
+    result = evaluate(run, data_path=str(other), tta="flip")
     assert result.files["evaluation"].name == "evaluation_test_other_tta_flip.json"
     assert run.metrics.read_bytes() == before
 

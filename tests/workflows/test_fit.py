@@ -8,6 +8,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from labelled import by_label
 
 from kcnn import recipe
 from kcnn.errors import ImageError, Interrupted, RecipeError, RunError, TrainingError
@@ -89,13 +90,10 @@ def test_a_report_that_cannot_be_written_is_told(tmp_path, monkeypatch, kcnn):
 
 @pytest.mark.parametrize("setting", ["callbacks.best=true", "callbacks.early_stopping.monitor=val_accuracy"])
 def test_data_that_turn_out_to_have_no_validation_images_make_no_run(tmp_path, digit_files, setting):
-    for file in digit_files.glob("*.png"):
-        target = tmp_path / "data" / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
+    data = by_label(digit_files.iterdir(), tmp_path / "data")
     settings = (setting, "data.validation=0", "data.test=0")
     with pytest.raises(RecipeError, match="needs validation images, and the data has none"):
-        fit(recipe.load("smoke", settings, data=str(tmp_path / "data")), out=tmp_path / "runs")
+        fit(recipe.load("smoke", settings, data=str(data)), out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from browsing import contrast, screen
 from copied_runs import copy_of
+from labelled import by_label
 from pages import Page
 
 from kcnn.run import Run
@@ -126,11 +127,7 @@ def test_a_thousand_classes_stay_readable(smoke_run, tmp_path):
 def test_other_data_gets_a_page_of_its_own(measured, tmp_path, digit_files):
     run, _ = measured
     before = (run.report / "index.html").read_text()
-    for file in digit_files.glob("*.png"):
-        target = tmp_path / "more" / file.name[0] / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
-    result = evaluate(run, data_path=str(tmp_path / "more"))
+    result = evaluate(run, data_path=str(by_label(digit_files.iterdir(), tmp_path / "more")))
     assert result.files["report"].name == "test_more.html"
     assert f"kcnn evaluate {run.path} --data {tmp_path}/more" in result.files["report"].read_text()
     assert (run.report / "index.html").read_text() == before
