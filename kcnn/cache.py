@@ -93,14 +93,18 @@ def make_room(where: Path, size: int) -> bool:
     if size > limit() or size > shutil.disk_usage(where).free / 2:
         return False
     aged = sorted((entry.stat(follow_symlinks=False).st_mtime, _size(entry), entry.path) for entry in _entries(where))
-    total = sum(occupied for _, occupied, _ in aged) + size
+    total, leaving = sum(occupied for _, occupied, _ in aged) + size, []
     for used, occupied, path in aged:
         hidden = os.path.basename(path).startswith(".")  # somebody is writing it, or was killed while he did
         abandoned = hidden and time.time() - used > ABANDONED
         if abandoned or (total > limit() and not hidden):
-            remove(Path(path))
+            leaving.append(Path(path))
             total -= occupied
-    return total <= limit()
+    if total > limit():
+        return False
+    for unused in leaving:
+        remove(unused)
+    return True
 
 
 def remove(path: Path) -> None:

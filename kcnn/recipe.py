@@ -74,7 +74,7 @@ def _images_hint(path: Path) -> str:
 
 def summary(path: Path) -> str:
     """Return what a recipe's opening comment says first."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    first = path.read_text(encoding="utf-8-sig").partition("\n")[0]
     return first.removeprefix("#").strip()
 
 
@@ -97,7 +97,7 @@ def load(name: str | Path, overrides: tuple[str, ...] = (), data: str | None = N
     """
     path = find(name)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors begin with a byte order mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         hint = _images_hint(path) if path.suffix == ".csv" or isinstance(error, UnicodeDecodeError) else ""
         raise RecipeError(f"{path} is not TOML: {error}.{hint}") from error

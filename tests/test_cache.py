@@ -112,11 +112,23 @@ def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
     assert not old.exists()
 
 
+def test_nothing_goes_where_that_would_not_do(own, monkeypatch):
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", str(100 / 2**30))
+    write(own / "datasets/.being-written/pixels.npy", 95)
+    good = write(own / "datasets/good/pixels.npy", 20)
+    assert not cache.make_room(own / "datasets", 10)
+    assert good.exists()
+    assert not cache.make_room(own / "datasets", 101)
+    assert good.exists()
+
+
 def test_the_verb_lists_and_clears(own, kcnn):
     write(own / "datasets/one/pixels.npy", 2_500_000)
     document = json.loads(kcnn("cache", "--json")[1])
     assert document == {"folder": str(own), "kinds": [{"kind": "datasets", "entries": 1, "bytes": 2_500_000}]}
     assert json.loads(kcnn("cache", "list", "--json")[1]) == document
+    assert json.loads(kcnn("cache", "--json", "list")[1]) == document
+    assert json.loads(kcnn("cache", "--json", "clear", "jax")[1]) == {"folder": str(own), "removed": []}
     assert "2.5 MB in 1 entries: decoded images" in kcnn("cache")[1]
     assert kcnn("cache", "clear", "jax")[1] == f"Removed 0.0 MB from {own}.\n"
     assert kcnn("cache", "clear")[1] == f"Removed 2.5 MB from {own}.\n"

@@ -170,6 +170,13 @@ def test_what_is_not_toml_says_so(tmp_path, content):
         recipe.load(path)
 
 
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(recipe.find("digits").read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert recipe.load(path) == recipe.load("digits")
+    assert recipe.summary(path) == recipe.summary(recipe.find("digits"))
+
+
 def test_what_the_call_changed_is_not_blamed_on_the_file():
     with pytest.raises(RecipeError, match=r"digits\.toml, as this call changes it, is not a valid recipe"):
         recipe.load("digits", ("model.widht=3",))

@@ -11,6 +11,7 @@ from kcnn.cli._options import debug_option, json_option, show_json
 @click.pass_context
 def command(context, as_json):
     """Show what lies in the cache, or remove it. All of it is made again when it is needed."""
+    context.obj = as_json
     if not context.invoked_subcommand:
         _list(as_json)
 
@@ -18,21 +19,23 @@ def command(context, as_json):
 @command.command("list")
 @json_option
 @debug_option
-def list_(as_json):
+@click.pass_obj
+def list_(as_json_before, as_json):
     """Show what lies in the cache, kind by kind, and where."""
-    _list(as_json)
+    _list(as_json or as_json_before)
 
 
 @command.command("clear")
 @click.argument("kind", required=False)
 @json_option
 @debug_option
-def clear(kind, as_json):
+@click.pass_obj
+def clear(as_json_before, kind, as_json):
     """Remove all of the cache, or one KIND of it."""
     from kcnn import cache
 
     cleared = cache.clear(kind)
-    if as_json:
+    if as_json or as_json_before:
         show_json({"folder": str(cache.root()), "removed": _plain(cleared)})
         return
     click.echo(f"Removed {_megabytes(sum(found.size for found in cleared))} from {cache.root()}.")

@@ -15,7 +15,10 @@ from kcnn.errors import DataError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 MAX_MEMBER = 2**29  # bytes; no image that kcnn decodes is larger, so such a member is a mistake or an attack
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError)
+DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError),
+    *(UnicodeDecodeError, IndexError),  # what zipfile says of names that are none
+)
 
 
 def read_archive(
@@ -75,6 +78,8 @@ def _damage_told(path):
     try:
         yield
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:  # of the system: no permission, a full disk
+            raise
         raise DataError(f"{path} is not a whole archive, or not one at all: {error}.") from error
     except NotImplementedError as error:
         raise DataError(f"{path} is compressed in a way that Python cannot read: {error}.") from error

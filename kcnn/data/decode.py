@@ -41,6 +41,7 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)
 
 # Without a handler Python would print what Pillow logs about damaged files to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -134,6 +135,8 @@ class Decoders:
         progress: Callable[[int], None] | None = None,
     ) -> list[tuple[int, str]]:
         """Do what `decode_many` does."""
+        if out is not None and len(out) != len(contents):  # else a helper and its reader wait for each other
+            raise ValueError(f"`out` must have one row an image. Received: {len(out)} rows, {len(contents)} images")
         self._come += len(contents)
         self._helpers.grow(self._worth())
         share = -(-len(contents) // cores())
@@ -210,7 +213,7 @@ def peek(source, most_pixels: int = MAX_PIXELS) -> tuple[int, int, bool]:
         # Pillow turns TIFF by itself, and its size is already that of the turned image. A PNG it would decode to look
         # for what most have not.
         known = image.format == "TIFF" or (image.format == "PNG" and not any(word in data for word in PNG_ORIENTATIONS))
-        if not known and _orientation(image) >= 5:
+        if not known and _orientation(image) in SIDEWAYS:
             width, height = height, width
         return height, width, _is_grey(image)
 
@@ -297,8 +300,10 @@ def _to_eight_bits(image):
         values = np.nan_to_num(values, posinf=0, neginf=0)
         values = values * 255 if values.max() <= 1 else values
         values = values.clip(0, 255).round()
+    elif values.min() < 0 or values.max() > 65535:
+        raise ImageError("it has values that 16 bits do not hold")
     else:
-        values = values.clip(0, 65535) >> 8  # Pillow's own conversion would clip at 255
+        values = values >> 8  # Pillow's own conversion would clip at 255
     return Image.fromarray(values.astype("uint8"))
 
 
@@ -337,7 +342,7 @@ class _Reasons:
 
     def __exit__(self, kind, error, traceback):
         _pillow_warnings.__exit__()
-        if error is None or isinstance(error, KcnnError) or not isinstance(error, Exception):
+        if error is None or isinstance(error, KcnnError | MemoryError) or not isinstance(error, Exception):
             return
         raise ImageError(_reason(error)) from error
 
@@ -349,8 +354,10 @@ def _reason(error):
         return "there is no such file"
     if isinstance(error, PermissionError):
         return "no permission to read it"
+    if isinstance(error, OSError) and error.errno:  # of the system, where Pillow's own have none
+        return f"it cannot be read ({error.strerror})"
     # damaged files make Pillow raise nearly anything
-    return f"it is damaged or cut short ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})"
+    return f"it is damaged or cut short ({str(error) or type(error).__name__})"
 
 
 class _QuietPillow(contextlib.ContextDecorator):

@@ -73,7 +73,14 @@ def _walk(folder, relative, ancestors):
     for entry in entries:
         if is_clutter(entry.name):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _walk(entry.path, f"{relative}{entry.name}/", ancestors | {identity})
         else:
             yield relative + entry.name, entry.path
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where nothing may be looked at; decoding reports what looks like an image
+        return False

@@ -12,7 +12,7 @@ import PIL
 
 from kcnn import cache
 from kcnn.data.counted import Progress, counted
-from kcnn.data.decode import decode_many
+from kcnn.data.decode import decode_many, decode_some
 from kcnn.data.fingerprint import DIGEST_BYTES, digests
 from kcnn.data.listing import Listing
 from kcnn.data.notes import identity, key, mark_used
@@ -77,7 +77,8 @@ def keep(
 ) -> Kept | None:
     """Return the entry that holds the images of all listings, made first if there is none.
 
-    None where nothing can be kept: the cache is off, full or cannot be written, or the images are arrays already.
+    None where nothing can be kept: the cache is off, full or cannot be written, a file cannot be read, or the images
+    are arrays already.
 
     Args:
         image_shape, resize: As for `decode_many`.
@@ -160,7 +161,11 @@ def _make(path, contents, image_shape, resize, progress):
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix="."))
     try:
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
-        known = np.frombuffer(b"".join(digests(contents, progress)), "uint8").reshape(len(contents), DIGEST_BYTES)
+        # What only could not be read this time, as over a network, must not count as damaged for ever.
+        if len(decode_some([contents[row] for row, _ in bad], image_shape, resize, None)) < len(bad):
+            raise OSError("an image could be read at the second try alone")
+        known = b"".join(digests(contents, progress, unread=False))
+        known = np.frombuffer(known, "uint8").reshape(len(contents), DIGEST_BYTES)
         np.save(beside / "digests.npy", known)
         (beside / "facts.json").write_text(json.dumps({"bad": bad}), encoding="utf-8")
         beside.chmod(0o755)
@@ -180,7 +185,7 @@ def _write_pixels(path, contents, image_shape, resize, progress):
         for start in range(0, len(contents), step):
             part = contents[start : start + step]
             told = progress and (lambda done, start=start: progress(start + done, len(contents), "images"))
-            found = decode_many(part, image_shape, resize, out=slab, progress=told)
+            found = decode_many(part, image_shape, resize, out=slab[: len(part)], progress=told)
             bad += [(start + index, reason) for index, reason in found]
             file.write(slab[: len(part)])
         file.flush()

@@ -23,6 +23,12 @@ def find_copies(
     Only files whose size occurs twice are read. Arrays, which come from published data, are not compared, nor are
     empty files. `progress` is called as `progress(done, total, what)`.
     """
+    return _find(splits, dividing, progress)[0]
+
+
+def _find(splits, dividing, progress):
+    """Return what `find_copies` returns, and whether all files could be read."""
+    whole = True
     groups = [
         [
             [split, index]
@@ -37,12 +43,13 @@ def find_copies(
         for number, split, index in counted(entries, progress, "comparing the images", sum(map(len, groups))):
             try:
                 value = sieve(splits[split].contents[index])
-            except OSError:
-                continue  # decoding will report it
+            except OSError:  # decoding will report it
+                whole = False
+                continue
             if value:  # an empty file equals every other empty file
                 parts[number, value].append([split, index])
         groups = [part for part in parts.values() if _matters(part, dividing)]
-    return groups
+    return groups, whole
 
 
 def find_copies_once(
@@ -59,7 +66,7 @@ def find_copies_once(
         for name, item in zip(listing.names, listing.contents, strict=True)
     )
     files = counted(files, progress, "looking at the files", sum(map(len, splits.values())))
-    return noted((FORMAT, "copies", dividing), files, lambda: find_copies(splits, dividing, progress))
+    return noted((FORMAT, "copies", dividing), files, lambda: _find(splits, dividing, progress))
 
 
 def check_leaks(splits: dict[str, Listing], copies: list[list[list]]) -> None:

@@ -12,7 +12,8 @@ class Listing:
     """The images of one split, undecoded.
 
     Attributes:
-        names: Unique within the split; the hash of a name decides the image's split, so it holds no absolute folder.
+        names: Unique within the split; the hash of a name decides the image's split. It begins below the folder or
+            archive; only of a CSV with absolute paths it is such a path, which on another machine is another one.
         labels: The class of each image, as text.
         contents: For each image a path (str), its bytes, an `Extent`, or all of them as one uint8 array.
         where: What stands before a name in messages, for instance `"pets.zip/train/"`.

@@ -1,6 +1,6 @@
 """From the recipe's [data] to a Dataset: list, divide, check, decode, measure."""
 
-import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -87,12 +87,27 @@ def _divide(given, shares, copies, progress):
     listings = dict(given)
     names = given["train"].names if shares else []
     same_as = {names[index]: names[group[0][1]] for group in copies for _, index in group[1:]} if shares else {}
+    if shares:
+        _check_counts(given["train"], same_as, [split for split in shares if shares[split][0] < 1])
     for split, (fraction, split_seed) in shares.items():
         train = listings["train"]
         held = hold_out(train.names, train.labels, fraction, split_seed, split, same_as=same_as, progress=progress)
         listings[split] = train.take(np.flatnonzero(held))
         listings["train"] = train.take(np.flatnonzero(~held))
     return {split: listings[split] for split in SPLITS if split in listings and len(listings[split])}
+
+
+def _check_counts(train, same_as, held):
+    """Raise `DataError` where a class has too few images for the splits `held` and the training images."""
+    firsts = [label for name, label in zip(train.names, train.labels, strict=True) if name not in same_as]
+    counts = Counter(firsts)
+    few = [label for label, count in counts.items() if count <= len(held)]
+    if few:
+        raise DataError(
+            f"Each class needs at least {len(held) + 1} images where {' and '.join(held)} images are held out; copies "
+            f"count once. Received fewer for {quoted(few)}. Add images, remove the class, or set "
+            f"{' or '.join(f'data.{split} = 0' for split in held)}."
+        )
 
 
 def _class_names(source, listings, splits, known):
@@ -125,7 +140,7 @@ def _image_shape(listings, splits, config):
         return *config.image_size, config.channels
     wanted = next((split for split in ("train", *splits) if split in listings), None)
     listing = listings.get(wanted, Listing([], [], []))
-    headers = _headers(listing.take(lowest(listing.names, HEADERS)))
+    headers = [header for header in _headers(listing.take(lowest(listing.names, HEADERS))) if header]
     sizes = {(height, width) for height, width, _ in headers}
     common = next(iter(sizes)) if len(sizes) == 1 else DEFAULT_SIZE
     size = config.image_size or (common if max(common) <= LARGEST_NATIVE_SIDE else DEFAULT_SIZE)
@@ -134,17 +149,22 @@ def _image_shape(listings, splits, config):
 
 
 def _headers(listing):
-    """Return [height, width, is it grey] of each image that has them; noted, since an archive need not be unpacked."""
+    """Return [height, width, is it grey] of each image, or None where it cannot be read, which decoding will report.
+
+    They are noted, since an archive need not be unpacked for them.
+    """
 
     def find():
         found = []
         for item in listing.contents:
-            with contextlib.suppress(ImageError):  # decoding will report it
+            try:
                 found.append(peek(item))
-        return found
+            except ImageError:
+                found.append(None)
+        return found, None not in found
 
     if isinstance(listing.contents, np.ndarray):
-        return find()
+        return find()[0]
     return noted(("headers", PIL.__version__), zip(listing.names, map(identity, listing.contents), strict=True), find)
 
 
@@ -153,7 +173,7 @@ def _decode(listings, class_names, image_shape, config, kept, sizes, progress):
     images = sum(len(listing) for listing in listings.values())
     in_memory = images * np.prod(image_shape, dtype="int64") <= config.memory_limit * 2**30
     index_of = {name: index for index, name in enumerate(class_names)}
-    decoded, bad_ones = {}, []
+    decoded, bad_ones, bad_of = {}, [], {}
     for split, listing in listings.items():
         report = progress and (
             lambda done, listing=listing, split=split: progress(done, len(listing), f"{split} images")
@@ -162,6 +182,7 @@ def _decode(listings, class_names, image_shape, config, kept, sizes, progress):
             split, listing, index_of, image_shape, config.resize, in_memory, kept, sizes, report
         )
         bad_ones += [(listing.location(index), reason) for index, reason in bad]
+        bad_of[split] = {listing.labels[index]: (listing.location(index), reason) for index, reason in bad}
     if bad_ones and config.on_bad_image != "skip":
         first = "".join(f"\n  - {name}: {reason}" for name, reason in bad_ones[:3])
         more = f"\n  - and {len(bad_ones) - 3:,} more" if len(bad_ones) > 3 else ""
@@ -172,7 +193,7 @@ def _decode(listings, class_names, image_shape, config, kept, sizes, progress):
     for split, listing in listings.items():
         lost = sorted(set(listing.labels) - {class_names[label] for label in decoded[split].labels}, key=natural_key)
         if lost:
-            name, reason = next(bad for bad in bad_ones if bad[0].startswith(listing.where))
+            name, reason = bad_of[split][lost[0]]
             raise ImageError(
                 f"No {split} image of the classes {quoted(lost)} can be read; for instance {name}: {reason}."
             )
@@ -180,7 +201,7 @@ def _decode(listings, class_names, image_shape, config, kept, sizes, progress):
 
 
 def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept, sizes, report):
-    pixels = None
+    pixels, whole = None, listing
     if kept:
         bad = kept.bad_of(split)
     elif isinstance(listing.contents, np.ndarray) and listing.contents.shape[1:] == image_shape:
@@ -195,12 +216,22 @@ def _decode_split(split, listing, index_of, image_shape, resize, in_memory, kept
         listing = listing.take(good)
         pixels = None if pixels is None else _moved_together(pixels, good)
     if kept:
-        pixels = kept.images(split, good, in_memory)
+        try:
+            pixels = kept.images(split, good, in_memory)
+        except (OSError, ValueError):  # the cache was cleared meanwhile
+            return _decode_split(split, whole, index_of, image_shape, resize, in_memory, None, sizes, report)
     elif pixels is None:
         pixels = StreamedImages(listing, image_shape, resize)
     labels = np.array([index_of[label] for label in listing.labels], dtype="int32")
-    found = np.array([header[:2] for header in _headers(listing)], dtype="int32") if sizes else None
-    return Split(pixels, labels, listing.names, found), bad
+    return Split(pixels, labels, listing.names, _sizes(listing) if sizes else None), bad
+
+
+def _sizes(listing):
+    """Return int32 (N, 2), height and width of each image."""
+    headers = _headers(listing)
+    if None in headers:
+        raise ImageError(f"Cannot read {listing.location(headers.index(None))} a second time, for its size.")
+    return np.array([header[:2] for header in headers], dtype="int32")
 
 
 def _moved_together(pixels, rows):

@@ -33,16 +33,22 @@ def key(what: tuple, files: Iterable[tuple[str, str]]) -> str:
     return total.hexdigest()
 
 
-def noted(what: tuple, files: Iterable[tuple[str, str]], find: Callable[[], Any]) -> Any:
-    """Return what `find()` returns, plain values, or what it returned when it was called for these very files."""
-    if not cache.limit():
-        return find()
-    name = key(what, files)
-    found = recall(name)
-    if found is None:
-        found = [find()]
-        note(name, found[0])
-    return found[0]
+def noted(what: tuple, files: Iterable[tuple[str, str]], find: Callable[[], tuple[Any, bool]]) -> Any:
+    """Return what `find` finds, plain values, or what it found when it was called for these very files.
+
+    Args:
+        what: Which facts they are, and whatever else they depend on.
+        files: As for `key`.
+        find: Returns the facts, and whether all files could be read, without which nothing is noted.
+    """
+    name = key(what, files) if cache.limit() else None
+    found = recall(name) if name else None
+    if found:
+        return found[0]
+    value, whole = find()
+    if name and whole:
+        note(name, value)
+    return value
 
 
 def recall(name: str) -> list | None:

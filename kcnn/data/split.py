@@ -24,9 +24,10 @@ def hold_out(
     """Return a boolean array (N,) that is true for the images to hold out.
 
     An image is held out if the hash of seed, purpose and its name is below `fraction`. So no image moves when others
-    are added, removed or listed in another order, and each class gives its share to within sampling error. On top of
-    that, a class left without any image on one side gives it the one with the lowest (or highest) hash; only such an
-    image can move when more are added.
+    are added, removed or listed in another order, and each class gives its share to within sampling error. Copies go
+    together, by the highest of their hashes: one more copy can bring an image back, but never hold out what a model was
+    trained on. On top of that, a class left without any image on one side gives it the one with the lowest (or
+    highest) hash; only such an image can move when more are added.
 
     Args:
         fraction: From 0 (none) to 1 (all of them).
@@ -37,18 +38,19 @@ def hold_out(
     Raises:
         DataError: If a class has fewer than two images to divide, where copies count as one.
     """
-    if same_as:
-        kept = [index for index, name in enumerate(names) if name not in same_as]
-        firsts = [names[index] for index in kept]
-        held = hold_out(firsts, [labels[index] for index in kept], fraction, seed, purpose, progress=progress)
-        side = dict(zip(firsts, held, strict=True))
-        return np.array([side[same_as.get(name, name)] for name in names])
     told = counted(names, progress, f"dividing off the {purpose} images", len(names))
     draws = np.array([random.fraction(seed, purpose, name) for name in told])
+    first = np.arange(len(names))  # of the copies of each image
+    if same_as:
+        index_of = {name: index for index, name in enumerate(names)}
+        first = np.array([index_of[same_as.get(name, name)] for name in names])
+        highest = draws.copy()
+        np.maximum.at(highest, first, draws)
+        draws = highest[first]
     held = draws < fraction
     if fraction <= 0 or fraction >= 1:
         return held
-    classes = _members(labels)
+    classes = _members(labels, np.unique(first).tolist())
     single = [label for label, members in classes.items() if len(members) < 2]
     if single:
         raise DataError(
@@ -62,7 +64,7 @@ def hold_out(
             held[members[0]] = True
         elif held[members].all():
             held[members[-1]] = False
-    return held
+    return held[first]
 
 
 def take(names: Sequence[str], labels: Sequence[str], limit: int, seed: int) -> np.ndarray:
@@ -74,7 +76,7 @@ def take(names: Sequence[str], labels: Sequence[str], limit: int, seed: int) -> 
     Raises:
         DataError: If `limit` is below the number of classes.
     """
-    classes = _members(labels)
+    classes = _members(labels, range(len(labels)))
     if limit < len(classes):
         raise DataError(
             f"data.limit must be at least the number of classes, {len(classes)}, so that each has an image. "
@@ -89,8 +91,8 @@ def take(names: Sequence[str], labels: Sequence[str], limit: int, seed: int) -> 
     return np.array(sorted(entry[-1] for entry in sorted(ranked)[:limit]), dtype="int64")
 
 
-def _members(labels):
+def _members(labels, indices):
     members = defaultdict(list)
-    for index, label in enumerate(labels):
-        members[label].append(index)
+    for index in indices:
+        members[labels[index]].append(index)
     return dict(members)

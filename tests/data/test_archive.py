@@ -108,6 +108,27 @@ def test_no_images_inside(tmp_path):
         folder(str(tmp_path / "a.zip"))
 
 
+@pytest.mark.parametrize("where", ["directory", "header"])
+def test_a_name_that_is_no_utf8_is_damage(tmp_path, where):
+    with zipfile.ZipFile(path := tmp_path / "a.zip", "w") as archive:
+        archive.writestr("cat/\u00e9.png", b"data")
+    data, name = path.read_bytes(), "\u00e9".encode()
+    place = data.rindex(name) if where == "directory" else data.index(name)
+    path.write_bytes(data[:place] + b"\xff\xff" + data[place + 2 :])
+    with pytest.raises(DataError, match="not a whole archive"):
+        folder(str(path))
+
+
+def test_a_full_disk_is_no_damaged_archive(tmp_path, write_classes, monkeypatch):
+    def full(spool, data):
+        raise OSError(28, "No space left on device")
+
+    path = pack(write_classes(tmp_path / "pets"), tmp_path / "pets.zip")
+    monkeypatch.setattr("kcnn.data.content.Spool.append", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder(str(path), memory_limit=0)
+
+
 def test_a_member_without_a_name_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(".", b"x")

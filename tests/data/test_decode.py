@@ -67,9 +67,12 @@ def test_sixteen_bits_are_scaled_not_clipped(channels):
 
 
 def test_integers_of_32_bits(rgb):
-    values = np.array([[0, 256], [65535, 70000]], "int32")
+    values = np.array([[0, 256], [65535, 255]], "int32")
     image = decode(encode(Image.fromarray(values), "TIFF"), (2, 2, 1))
-    np.testing.assert_array_equal(image[..., 0], [[0, 1], [255, 255]])
+    np.testing.assert_array_equal(image[..., 0], [[0, 1], [255, 0]])
+    for other in (-1, 65536):
+        with pytest.raises(ImageError, match="values that 16 bits do not hold"):
+            decode(encode(Image.fromarray(values + np.int32([[other, 0], [0, 0]])), "TIFF"), (2, 2, 1))
 
 
 def test_floats():
@@ -142,6 +145,16 @@ def test_orientation(format, orientation):
     assert peek(data)[:2] == (32, 16)
     difference = decode(data, (32, 16, 3)).astype(int) - upright
     assert np.abs(difference).mean() < 12
+
+
+@pytest.mark.parametrize(("kind", "value"), [(1, b"\6\0\0\0"), (2, b"6\0\0\0"), (7, b"abcd"), (3, b"\x0d\0\0\0")])
+def test_an_orientation_that_is_none_is_ignored(rgb, kind, value):
+    """Of the types byte, text and undefined, and a number that stands for nothing."""
+    entry = struct.pack("<HHI", decode_module.ORIENTATION_TAG, kind, 1 if kind == 3 else 4) + value
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + entry + b"\0\0\0\0"
+    data = encode(Image.fromarray(rgb), "JPEG", exif=exif)
+    assert peek(data) == (12, 10, False)
+    np.testing.assert_array_equal(decode(data, (12, 10, 3)), decode(encode(Image.fromarray(rgb), "JPEG"), (12, 10, 3)))
 
 
 def test_damaged_exif_is_ignored(rgb):
@@ -254,6 +267,21 @@ def test_no_permission(monkeypatch):
     monkeypatch.setattr(decode_module.content, "read", refuse)
     with pytest.raises(ImageError, match=r"secret\.png: no permission"):
         decode("secret.png", (8, 8, 3))
+
+
+def test_what_the_machine_lacks_is_no_damage(monkeypatch):
+    def fail(error):
+        def read(*arguments):
+            raise error
+
+        monkeypatch.setattr(decode_module.content, "read", read)
+
+    fail(OSError(5, "Input/output error"))
+    with pytest.raises(ImageError, match=r"far\.png: it cannot be read \(Input/output error\)"):
+        decode("far.png", (8, 8, 3))
+    fail(MemoryError())
+    with pytest.raises(MemoryError):
+        decode("far.png", (8, 8, 3))
 
 
 @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (12_000, 12_000)])

@@ -133,6 +133,7 @@ def test_links_and_loops(tmp_path, write_classes):
     os.symlink(tmp_path / "real/dog", root / "dog")
     os.symlink(root, tmp_path / "real/cat/loop")
     os.symlink("nowhere", root / "broken")
+    os.symlink("itself", root / "itself")
     train = folder(str(root)).splits["train"]
     assert {"cat/000.png", "dog/001.png"} <= set(train.names)
     assert len(train) == len(set(train.names)) <= 8

@@ -77,6 +77,12 @@ def test_results_are_the_same_and_helpers_are_gone(started, contents, expected):
     assert all(process.poll() is not None for process in started)
 
 
+def test_rows_that_no_image_has_are_a_mistake(contents, expected):
+    """A helper would wait for its next task, and who asked it for the rest of the rows."""
+    with pytest.raises(ValueError, match="61 rows, 60 images"):
+        decode_many(contents, SHAPE, "crop", out=np.zeros((61, *SHAPE), "uint8"))
+
+
 def test_a_helper_answers(contents, expected):
     """Each image is decoded by a helper: this process only asks."""
     with helpers.Helpers(1) as one:

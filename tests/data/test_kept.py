@@ -4,6 +4,7 @@ import os
 import shutil
 import tarfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,6 +65,64 @@ def test_a_second_start_decodes_nothing_and_gives_the_same(
     again = load(config, 0)
     assert_same(again, expected)
     assert isinstance(again.train.images, KeptRows if memory_limit == 0 else np.ndarray)
+
+
+@pytest.mark.parametrize("images_at_once", [1, 7, 40, 1000])
+def test_pixels_are_written_in_parts(cached, pets, make_config, monkeypatch, images_at_once):
+    config = make_config(pets, validation=0.3)
+    expected = plain(monkeypatch, config)
+    monkeypatch.setattr(kept, "SLAB", images_at_once * 8 * 8 * 3)
+    assert_same(load(config, 0), expected)
+    assert len(entries(cached)) == 1
+
+
+@pytest.mark.parametrize("whose", ["decoding", "digest", "headers"])
+def test_what_could_not_be_read_once_is_not_kept_as_damaged(cached, pets, make_config, monkeypatch, whose):
+    """As over a network that fails for a moment: the next start finds the image."""
+    from kcnn.data import content, decode, fingerprint
+
+    config = make_config(pets, validation=0.3, on_bad_image="skip")
+    expected = plain(monkeypatch, config)
+    read = content.read
+
+    def fails(item, *limit):
+        if str(item).endswith("cat/003.png"):
+            raise OSError(5, "Input/output error")
+        return read(item, *limit)
+
+    def once(item, *limit):
+        if str(item).endswith("cat/003.png") and not failed:
+            failed.append(item)
+            raise OSError(5, "Input/output error")
+        return read(item, *limit)
+
+    failed = []
+    with monkeypatch.context() as patch:
+        part = fingerprint if whose == "digest" else decode
+        patch.setattr(
+            part, "content", SimpleNamespace(**vars(content) | {"read": fails if whose == "digest" else once})
+        )
+        if whose != "headers":
+            patch.setattr("kcnn.data.loading.peek", lambda item: (8, 8, False))
+        load(config, 0)
+    assert failed or whose == "digest"
+    assert_same(load(config, 0), expected)
+
+
+@MODES
+def test_an_entry_that_is_removed_meanwhile_stops_nothing(cached, pets, make_config, monkeypatch, memory_limit):
+    (pets / "cat/004.png").write_bytes(b"bad")
+    config = make_config(pets, validation=0.3, on_bad_image="skip", memory_limit=memory_limit)
+    expected = plain(monkeypatch, config)
+    keep = kept.keep
+
+    def cleared(*arguments, **options):
+        found = keep(*arguments, **options)
+        cache.clear()
+        return found
+
+    monkeypatch.setattr("kcnn.data.loading.keep", cleared)
+    assert_same(load(config, 0), expected)
 
 
 def test_other_divisions_share_an_entry(cached, pets, make_config, monkeypatch, no_decoding):
@@ -211,7 +270,7 @@ def test_leaks_are_looked_for_once(cached, tmp_path, write_classes, make_config,
     config = make_config(tmp_path / "pets")
     load(config, 0)
     asked = []
-    monkeypatch.setattr("kcnn.data.leaks.find_copies", lambda *arguments: asked.append(arguments) or [])
+    monkeypatch.setattr("kcnn.data.leaks._find", lambda *arguments: asked.append(arguments) or ([], True))
     load(config, 0)
     assert asked == []
     (tmp_path / "pets/test/cat/000.png").write_bytes((tmp_path / "pets/train/cat/001.png").read_bytes())

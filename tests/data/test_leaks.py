@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kcnn.data import leaks, load
+from kcnn.data import content, leaks, load
+from kcnn.data.folder import folder
 from kcnn.data.leaks import HEAD
 from kcnn.data.listing import Listing
 from kcnn.errors import DataError
@@ -79,15 +80,37 @@ def test_copies_in_one_folder_stay_together(copied, make_config, seed):
     assert load(config, seed, splits=("test",)).test.names == dataset.test.names
 
 
-def test_copies_move_no_other_image(copied, make_config):
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_move_no_other_image_and_nothing_out_of_training(copied, make_config, seed):
     config = make_config(copied, validation=0.3, test=0.3)
     splits = ("train", "validation", "test")
-    with_copies = load(config, 0, splits=splits)
+    with_copies = load(config, seed, splits=splits)
     for path in [*copied.rglob("again*.png"), *copied.rglob("third.png")]:
         path.unlink()
-    without = load(config, 0, splits=splits)
+    without = load(config, seed, splits=splits)
+    once = {f"{label}/{index:03d}.png" for label in ("cat", "dog") for index in range(5, 40)}
+    before, after = ({split: set(getattr(found, split).names) for split in splits} for found in (without, with_copies))
     for split in splits:
-        assert set(getattr(without, split).names) <= set(getattr(with_copies, split).names)
+        assert before[split] & once == after[split] & once
+    assert before["train"] <= after["train"]
+    assert after["test"] & before["test"] == {name for name in after["test"] if name[4].isdigit()}
+
+
+def test_what_could_not_be_read_is_compared_the_next_time(cached, copied, monkeypatch):
+    splits, read = folder(str(copied)).splits, content.read
+
+    def fails(item, *limit):
+        if item.endswith("cat/000.png"):
+            raise OSError(5, "Input/output error")
+        return read(item, *limit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(content, "read", fails)
+        found = leaks.find_copies_once(splits, "train")
+    assert sorted(map(len, found)) == [2] * 9 + [3]
+    for _ in range(2):
+        found = leaks.find_copies_once(splits, "train")
+        assert sorted(map(len, found)) == [2] * 8 + [3] * 2
 
 
 def test_a_class_of_copies_alone_cannot_be_divided(tmp_path, write_classes, make_config):

@@ -169,6 +169,14 @@ def test_class_with_one_image(tmp_path, write_classes, make_config):
     assert len(load(make_config(tmp_path), 0).class_names) == 3
 
 
+def test_classes_need_an_image_for_each_split(tmp_path, write_classes, make_config):
+    write_classes(tmp_path)
+    write_classes(tmp_path, ("pair",), count=2)
+    with pytest.raises(DataError, match=r"at least 3 images where test and validation .* 'pair'.* data\.test = 0 or"):
+        load(make_config(tmp_path, validation=0.2, test=0.2), 0)
+    assert len(load(make_config(tmp_path, validation=0.2), 0).class_names) == 3
+
+
 def test_class_that_training_lacks(tmp_path, write_classes, make_config):
     write_classes(tmp_path, prefix="train/")
     write_classes(tmp_path, ("cat", "emu"), prefix="val/")
@@ -224,7 +232,11 @@ def test_class_that_is_skipped_whole(tmp_path, write_classes, make_config):
     write_classes(tmp_path, count=2)
     for path in (tmp_path / "cat").iterdir():
         path.write_bytes(b"bad")
-    with pytest.raises(ImageError, match="No train image of the classes 'cat' can be read"):
+    (tmp_path / "dog/001.png").write_bytes(b"bad")
+    (tmp_path / "cat").rename(tmp_path / "zebra")
+    with pytest.raises(
+        ImageError, match=r"No train image of the classes 'zebra' can be read; for instance .*zebra/001"
+    ):
         load(make_config(tmp_path, on_bad_image="skip"), 0)
 
 

@@ -69,6 +69,17 @@ def test_nothing_and_everything():
     assert hold_out(names, labels, 1.0, 0, "test").all()
 
 
+def test_one_more_copy_never_holds_an_image_out():
+    names, labels = images(50)
+    before = held_names(names, labels, 0.3, 0, "test")
+    for index in range(30):
+        copy = f"a/copy{index}.png"
+        held = hold_out([copy, *names], ["a", *labels], 0.3, 0, "test", same_as={names[0]: copy})
+        assert held[0] == held[1]
+        assert {name for name, out in zip(names, held[1:], strict=True) if out} | {names[0]} == before | {names[0]}
+        assert names[0] in before or not held[0]
+
+
 def test_class_with_one_image_is_named():
     with pytest.raises(DataError, match=r"at least 2 images.*'lonely'.*data\.validation = 0"):
         hold_out(["a/1", "a/2", "lonely/1"], ["a", "a", "lonely"], 0.5, 0, "validation")
