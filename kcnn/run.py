@@ -215,6 +215,10 @@ class Run:
         return f"kcnn evaluate {shlex.quote(str(self.path))}"
 
     @property
+    def export_command(self) -> str:
+        return f"kcnn export {shlex.quote(str(self.path))}"
+
+    @property
     def name(self) -> str:
         return self.path.name or self.path.resolve().name  # that of "." is empty
 
@@ -288,21 +292,21 @@ class Run:
         """Return the temperature that `kcnn evaluate` fitted; raise `RunError` where there is none, and say why."""
         temperature, reason = self.known_temperature()
         if temperature is None:
-            raise RunError(reason)
+            raise RunError(f"{self.path} cannot be calibrated: {reason}")
         return temperature
 
     def known_temperature(self) -> tuple[float | None, str]:
         """Return the temperature, or None and why there is none; raise `RunError` where calibration.json is damaged."""
         if not self.recipe.is_file():
-            return None, f"{self.path} is not a run, and only runs have a temperature. Name the folder of a run."
+            return None, "only runs have a temperature. Name the folder of a run."
         if not self.calibration.is_file():
             command = self.evaluate_command
-            return None, f"{self.path} has no temperature yet. Where it has validation images, fit one with: {command}"
+            return None, f"there is no temperature yet. Where there are validation images, fit one with: {command}"
         try:
             found = self.read_json(self.calibration)
             temperature = found["temperature"]
             if temperature is None:
-                return None, f"{self.path} cannot be calibrated: {found['reason']}"
+                return None, found["reason"]
             if 0 < temperature < math.inf:
                 return float(temperature), ""
         except (RunError, LookupError, TypeError):

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "kcnn"
 # Bottom to top; a part imports only from lower levels, or from itself. See docs/design.md.
 LEVELS = {
     "errors": 0,
+    "amount": 0,
     "digest": 0,
     "allocator": 0,
     "registry": 1,
@@ -53,6 +54,7 @@ LEVELS = {
     "__main__": 14,
 }
 KERAS_FREE = (
+    "amount",
     "errors",
     "digest",
     "allocator",

@@ -108,11 +108,11 @@ def _window(call):
 
 
 def _ratios(call):
-    """Return the strides of an operation without a window, such as `x[:, ::2, ::2]`, from the sizes alone.
+    """Return the strides of what has no window, such as `x[:, ::2, ::2]` or a `Resizing`, from the sizes alone.
 
     Padding, cropping and transposing are no steps: what matters is that sizes are divided.
     """
-    if hasattr(call.layer, "weights"):
+    if hasattr(call.layer, "weights") and type(call.layer).__name__ != "Resizing":
         return 1, 1  # a layer: padding, norm, activation, dropout, merge
     before, after = places(call.inputs[0].shape, call.layer)[:2], places(call.output.shape, call.layer)[:2]
     if len(before) < 2 or len(after) < 2:

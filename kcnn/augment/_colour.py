@@ -36,6 +36,8 @@ def grey(pixels):
 
 def mean_grey(pixels):
     """Return the rounded mean luma of each image, int32 (B, 1, 1, 1)."""
-    count = pixels.shape[1] * pixels.shape[2]
-    total = ops.sum(grey(pixels), axis=(1, 2, 3), keepdims=True)
-    return (total + count // 2) // count
+    height, width = pixels.shape[1:3]
+    rows = ops.sum(grey(pixels), axis=(2, 3), keepdims=True)
+    # The sum of a large image is more than an int32 holds, so that each row is divided first, and what is left of it.
+    whole, left = (ops.sum(part, axis=1, keepdims=True) for part in (rows // width, rows % width))
+    return (whole + (left + height * width // 2) // width) // height

@@ -50,7 +50,7 @@ class KerasCvAugmentation:
         """Return augmented images.
 
         Args:
-            images: uint8 (B, H, W, 3).
+            images: uint8 (B, H, W, 1 or 3).
             position: int32 (B,), the place of each image in the whole training.
             *identity: Which images they are, which does not matter here.
         """
@@ -58,10 +58,12 @@ class KerasCvAugmentation:
         return np.stack([self._transform_one(*pair) for pair in zip(images, seeds, strict=True)])
 
     def _transform_one(self, image, seed):
+        grey = image.shape[-1] == 1  # which some of KerasCV's operations do not take
         with _one_at_a_time:
             self._sources.reset(int(seed) & 0x7FFFFFFF)
-            changed = self._layer(image[None].astype("float32"), training=True)
-            changed = np.asarray(_to_numpy(changed))[0]
+            given = image.repeat(3, axis=-1) if grey else image
+            changed = self._layer(given[None].astype("float32"), training=True)
+            changed = np.asarray(_to_numpy(changed))[0, ..., : image.shape[-1]]
         return np.clip(np.rint(changed), 0, 255).astype("uint8")
 
     def get_config(self):

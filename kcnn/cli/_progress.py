@@ -50,14 +50,14 @@ def counting(*, one_bar=False):
             if now - last > LINE_SECONDS or (done == total and now - begin > LINE_SECONDS):
                 last = now
                 of_all = "" if total is None else f" of {total:,}"
-                screen.print(f"{what}: {done:,}{of_all}", soft_wrap=True)
+                screen.print(f"{what}: {done:,}{of_all}", soft_wrap=True, markup=False)
 
         yield show
 
 
 def _bar(screen, **options):
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names may look like it
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -1,9 +1,11 @@
 """kcnn bench: the speed of a recipe on each backend of this machine, or of a run's exports."""
 
 import click
+from click.core import ParameterSource
 
 from kcnn.cli._options import data_option, debug_option, device_option, json_option, names_in
 from kcnn.cli._streams import screen
+from kcnn.cli._tables import keep_numbers
 
 
 @click.command("bench", short_help="Measure how fast a recipe trains here.")
@@ -26,8 +28,9 @@ def command(recipe, backends, precisions, steps, rounds, data, settings, exports
     measured beside the trained model.
     """
     if exports:
-        if precisions or data or settings or device:
-            raise click.UsageError("--precision, --data, --set and --device do not go with --exports.")
+        steps_given = click.get_current_context().get_parameter_source("steps") == ParameterSource.COMMANDLINE
+        if precisions or data or settings or device or steps_given:
+            raise click.UsageError("--precision, --steps, --data, --set and --device do not go with --exports.")
         _exports(recipe, names_in(backends), rounds, as_json)
         return
 
@@ -90,7 +93,7 @@ def _show_exports(found):
     for row in rows:
         table.add_row(*row)
     shown = screen(highlight=False, markup=False)
-    shown.print(table)
+    shown.print(keep_numbers(table))
     shown.print(
         f"The first is the trained model. Medians and 99th percentiles of {found.rounds} rounds in turns. "
         f"{found.machine['processor']}, {found.machine['cores']} cores."
@@ -121,7 +124,7 @@ def _show(found):
             duration(speed.whole(recipe, found.train, found.validation)),
         )
     shown = screen(highlight=False, markup=False)
-    shown.print(table)
+    shown.print(keep_numbers(table, 2))
     shown.print(
         f"Seconds to import and compile; steps of {recipe.batch_size} images, medians of {found.rounds} rounds ± "
         f"half of their range; total: {recipe.epochs} epochs of {found.train:,} images. "

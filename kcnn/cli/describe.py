@@ -1,13 +1,15 @@
 """kcnn describe: what a network is made of, layer by layer."""
 
 import re
+from pathlib import PurePath
 
 import click
 
-from kcnn.cli._amount import amount, size, times
+from kcnn.amount import amount, size, times
 from kcnn.cli._options import backend_option, debug_option, json_option, use_backend
 
 FORMATS = ("table", "markdown", "svg")
+ENDINGS = {"": "table", ".txt": "table", ".md": "markdown", ".markdown": "markdown", ".svg": "svg"}
 
 
 class ImageShape(click.ParamType):
@@ -69,8 +71,10 @@ def command(subject, input_shape, classes, settings, batch, form, output, backen
 
 
 def _format_of(output):
-    ending = (output or "").lower().rpartition(".")[2]
-    return {"svg": "svg", "md": "markdown", "markdown": "markdown"}.get(ending, "table")
+    ending = PurePath(output or "").suffix.lower()
+    if ending not in ENDINGS:
+        raise click.UsageError(f"{output} must end in {', '.join(filter(None, ENDINGS))}, or --format say what it is.")
+    return ENDINGS[ending]
 
 
 def _text(description, form, output):

@@ -16,6 +16,7 @@ from kcnn.cli._options import (
     use_backend,
 )
 from kcnn.cli._streams import screen
+from kcnn.cli._tables import keep_numbers
 
 MOST_ROWS = 20  # classes that the terminal shows
 CURVES = "error_curves.png"
@@ -203,7 +204,7 @@ def _show(run, result, split, tta, as_json):
 
 def _temperature(calibrated):
     if "reason" in calibrated:
-        return f"no temperature: {calibrated['reason']}"
+        return f"not calibrated: {calibrated['reason']}"
     return f"with temperature {calibrated['temperature']:.2f} {calibrated['calibration_error']:.2%}."
 
 
@@ -230,13 +231,14 @@ def _show_corruptions(result):
 
 def _show_table(columns, rows):
     """Print a table whose first column is names and whose others are numbers."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns)
+    table = Table(*columns, box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.columns[0].overflow = "fold"  # names may differ in their ends alone
     for column in table.columns[1:]:
         column.justify = "right"
     for name, *numbers in rows:
         table.add_row(Text(name), *numbers)  # a name may hold what rich takes for markup
-    screen().print(table)
+    screen().print(keep_numbers(table))

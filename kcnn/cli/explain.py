@@ -151,6 +151,8 @@ def _show(found):
     from rich.table import Table
     from rich.text import Text
 
+    from kcnn.amount import percent
+
     read = [one for one in found.explanations if not one.error]
     if not read:
         return
@@ -160,7 +162,7 @@ def _show(found):
     for one in {one.image: one for one in read}.values():
         # Names may hold what rich takes for markup.
         image, label, predicted = map(Text, (one.image, one.label, one.predicted))
-        table.add_row(image, label, f"{one.probability:.1%}", predicted)
+        table.add_row(image, label, percent(one.probability, 1), predicted)
     screen().print(table)
     if found.scores:
         scores = Table("method", "deletion", "insertion")

@@ -73,13 +73,13 @@ def _where(published):
 
 
 def _input(model):
-    from kcnn.cli._amount import times
+    from kcnn.amount import times
 
     return times(model["input"]) if "input" in model else "-"
 
 
 def _count(model, key):
-    from kcnn.cli._amount import amount
+    from kcnn.amount import amount
 
     return amount(model[key]) if model.get(key) else "-"
 

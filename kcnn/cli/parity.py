@@ -4,6 +4,7 @@ import click
 
 from kcnn.cli._options import data_option, debug_option, json_option, names_in
 from kcnn.cli._streams import screen
+from kcnn.cli._tables import keep_numbers
 
 ALL_STEPS = 3
 SHOWN = (0, 1, 2, 5, 10, 15)  # steps that the table shows, beside each 20th and the last
@@ -30,7 +31,7 @@ def command(recipe, steps, backends, data, settings, recipe_all, out, as_json):
     from kcnn import recipe as recipes
 
     if bool(recipe) == recipe_all:
-        raise click.UsageError("Name a RECIPE, or give --recipe-all.")
+        raise click.UsageError("--recipe-all takes no RECIPE." if recipe else "Name a RECIPE, or give --recipe-all.")
     names = recipes.names() if recipe_all else [recipe]
     steps = steps or (ALL_STEPS if recipe_all else 50)
     jobs = {}
@@ -68,6 +69,8 @@ def _comes_with_its_data(name):
 
 
 def _show(found, out):
+    from kcnn.amount import percent
+
     shown = screen(highlight=False, markup=False)
     shown.print(_steps(found))
     shown.print(
@@ -84,7 +87,7 @@ def _show(found, out):
     for name, logits in found.logits.items():
         shown.print(
             f"{name}: after {len(found.rows)} steps, logits of held-out images differ by at most "
-            f"{logits['difference']:.1e}; the first guess agrees on {logits['agreement']:.1%}."
+            f"{logits['difference']:.1e}; the first guess agrees on {percent(logits['agreement'], 1)}."
         )
     click.echo(f"Picture: {out}/{found.recipe}/parity.png")
 
@@ -114,7 +117,7 @@ def _steps(found):
             ours = numbers[name]
             keys = ("same_weights_loss", "same_weights_gradient", "own_run_loss", "weights", "biases", "statistics")
             table.add_row("", name, f"{ours['loss']:.5f}", *[_exponent(ours[key]) for key in keys])
-    return table
+    return keep_numbers(table, 2)
 
 
 def _verdicts(found):
@@ -130,7 +133,7 @@ def _verdicts(found):
             for check in row
         ]
         table.add_row(row[0].name, "bit for bit" if exact else f"{row[0].tolerance:g}", *words)
-    return table
+    return keep_numbers(table)
 
 
 def _exponent(value):
@@ -150,7 +153,7 @@ def _show_all(found):
                 *[_exponent(result.check(name, key).value) for key in ("logits", "same_weights_loss", "own_run_loss")],
                 "FAILS" if failed else "holds",
             )
-    screen().print(table)
+    screen().print(keep_numbers(table, 2))
     for result in found:
         for check in result.checks:
             if not check.holds:

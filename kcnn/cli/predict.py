@@ -170,6 +170,8 @@ def _show_table(predictions):
     from rich.table import Table
     from rich.text import Text
 
+    from kcnn.amount import percent
+
     if not predictions:
         return
     table = Table("image", "label", "probability", "then")
@@ -177,7 +179,7 @@ def _show_table(predictions):
     table.columns[2].justify = "right"
     for one in predictions:
         others = one.top if one.known is False else one.top[1:]
-        then = ", ".join(f"{name} {p:.1%}" for name, p in others)
+        then = ", ".join(f"{name} {percent(p, 1)}" for name, p in others)
         # Names may look like markup.
-        table.add_row(Text(one.image), Text(one.label), f"{one.probability:.1%}", Text(then))
+        table.add_row(Text(one.image), Text(one.label), percent(one.probability, 1), Text(then))
     screen().print(table)

@@ -1,5 +1,6 @@
 """kcnn recipes: the recipes that come with kcnn, and the schema of all recipes."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -14,6 +15,8 @@ from kcnn.cli._options import debug_option, json_option, show_json
 def command(context, as_json):
     """List the recipes that come with kcnn; show, copy one, or print the schema of all."""
     if context.invoked_subcommand:
+        if as_json:
+            raise click.UsageError(f"--json goes with the list alone, not with {context.invoked_subcommand}.")
         return
     from kcnn import recipe
 
@@ -50,7 +53,7 @@ def copy(name, file):
     if target.exists():
         raise click.UsageError(f"{target} is already there.")
     write_text(target, source.read_text(encoding="utf-8"))
-    click.echo(f"Copied {name} to {target}. Train it with: kcnn fit {target}")
+    click.echo(f"Copied {name} to {target}. Train it with: kcnn fit {shlex.quote(str(target))}")
 
 
 @command.command("schema")

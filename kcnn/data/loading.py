@@ -38,25 +38,10 @@ def load_source(
     progress: Progress | None = None,
 ) -> Dataset:
     """Do the work of `kcnn.data.load` on a source that is listed already."""
-    unknown = [split for split in splits if split not in SPLITS]
-    if unknown:
-        raise ValueError(f"`splits` must be of {', '.join(SPLITS)}. Received: {splits}")
-    given = {split: source.splits[split] for split in SPLITS if split in source.splits}
-    if undivided and set(given) == {"train"}:
-        given = {splits[0]: given["train"]}
-    shares = _shares(given, config, seed, splits)
-    copies = find_copies_once(given, "train" if shares else None, progress)
-    check_leaks(given, copies)
-    listings = _divide(given, shares, copies, progress)
-    if "train" in splits and "train" not in listings:
-        raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
+    listings = _divided(source, config, seed, splits, undivided, progress)
     names = _class_names(source, listings, splits, class_names)
     image_shape = _image_shape(listings, splits, config)
-    if "train" in splits and config.limit is not None:
-        train = listings["train"]
-        listings["train"] = train.take(take(train.names, train.labels, config.limit, seed))
-
-    wanted = {split: listings[split] for split in SPLITS if split in splits and split in listings}
+    wanted = _wanted(listings, config, seed, splits)
     kept = keep(wanted, image_shape, config.resize, progress=progress)
     decoded, skipped = _decode(wanted, names, image_shape, config, kept, sizes, progress)
     mean, std = _statistics(decoded.get("train"), image_shape, config)
@@ -71,6 +56,40 @@ def load_source(
         skipped=[*source.skipped, *skipped],
         fingerprint=fingerprint(wanted, progress, kept and kept.digests_of()),
     )
+
+
+def fingerprint_of(
+    source: Source, config, seed: int, *, splits: Sequence[str] = ("train", "validation"), progress=None
+) -> str:
+    """Return the fingerprint of the `Dataset` that `load_source` would return, and decode nothing."""
+    listings = _divided(source, config, seed, splits, False, progress)
+    return fingerprint(_wanted(listings, config, seed, splits), progress)
+
+
+def _divided(source, config, seed, splits, undivided, progress):
+    """Return {split: listing} of all that the source has, with what is held out of the training images."""
+    unknown = [split for split in splits if split not in SPLITS]
+    if unknown:
+        raise ValueError(f"`splits` must be of {', '.join(SPLITS)}. Received: {splits}")
+    given = {split: source.splits[split] for split in SPLITS if split in source.splits}
+    if undivided and set(given) == {"train"}:
+        given = {splits[0]: given["train"]}
+    shares = _shares(given, config, seed, splits)
+    copies = find_copies_once(given, "train" if shares else None, progress)
+    check_leaks(given, copies)
+    listings = _divide(given, shares, copies, progress)
+    if "train" in splits and "train" not in listings:
+        raise DataNotFoundError(f"There are no training images, only those for {' and '.join(listings)}.")
+    return listings
+
+
+def _wanted(listings, config, seed, splits):
+    """Return the listings of `splits`, of the training images as many as `data.limit` allows."""
+    wanted = {split: listings[split] for split in SPLITS if split in splits and split in listings}
+    if "train" in wanted and config.limit is not None:
+        train = wanted["train"]
+        wanted["train"] = train.take(take(train.names, train.labels, config.limit, seed))
+    return wanted
 
 
 def _shares(given, config, seed, splits):

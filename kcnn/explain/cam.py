@@ -24,8 +24,9 @@ def grad_cam_plus_plus(network, images, classes):
     """
     maps = network.features(images)
     slopes = network.feature_gradients(images, classes)
-    # The fraction is shortened by the square of the derivative, which small ones would not survive.
-    alphas = 1 / (2 + maps.sum(axis=(1, 2), keepdims=True) * np.maximum(slopes, 0))
+    # The fraction is shortened by the square of the derivative, which small ones would not survive. The paper's maps
+    # are rectified; of others the sum counts what is positive, or the denominator could cross zero.
+    alphas = 1 / (2 + np.maximum(maps, 0).sum(axis=(1, 2), keepdims=True) * np.maximum(slopes, 0))
     weights = (alphas * np.maximum(slopes, 0)).sum(axis=(1, 2), keepdims=True)
     return _upsampled(network, (weights * maps).sum(axis=-1))
 

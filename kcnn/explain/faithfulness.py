@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.special import softmax
 
 STEPS = 32
 BLUR = 1 / 8  # standard deviation of the blur, as a share of the image's shorter side
@@ -39,6 +38,5 @@ def _curves(network, start, end, classes, maps, steps):
         ranks[np.argsort(-values.ravel(), kind="stable")] = np.arange(values.size)
         changed = np.round(np.linspace(0, values.size, steps + 1))
         masks = ranks.reshape(1, *values.shape) < changed[:, None, None]
-        logits = network.logits(np.where(masks[..., None], after, before))
-        found.append(softmax(logits.astype("float64"), axis=-1)[:, chosen])
+        found.append(network.probabilities(np.where(masks[..., None], after, before))[:, chosen])
     return np.stack(found).astype("float32")

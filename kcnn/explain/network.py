@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 from keras import ops
+from scipy.special import softmax
 
 from kcnn import random
 from kcnn.errors import UsageError
@@ -67,6 +68,15 @@ class TakenApart:
         """Return (B, K)."""
         return self._forward(self.logits_model, images)
 
+    def probabilities(self, images):
+        """Return float64 (B, K), the softmax of the logits, or what `logits` gives where these are probabilities.
+
+        They are where a model ends in what no softmax can be taken off, such as another model.
+        """
+        found = self.logits(images).astype("float64")
+        shares = (found >= 0).all() and np.allclose(found.sum(axis=-1), 1, atol=1e-3)
+        return found if shares and not self._ends_in_softmax else softmax(found, axis=-1)
+
     def features(self, images):
         """Return the output of the layer, (B, h, w, channels)."""
         self._check_map()
@@ -79,8 +89,8 @@ class TakenApart:
         """
         self._last_map()
         names = list({shape[:2]: name for name, shape in self._maps()}.values())
-        model = keras.Model(self._graph.inputs[0], [self._output(name) for name in names])
-        return dict(zip(names, map(ops.convert_to_numpy, model.predict_on_batch(images)), strict=True))
+        model = keras.Model(self._graph.inputs[0], {name: self._output(name) for name in names})
+        return {name: ops.convert_to_numpy(maps) for name, maps in model.predict_on_batch(images).items()}
 
     # ------------------------------------------------------------ derivatives
 
@@ -104,6 +114,7 @@ class TakenApart:
         that no rounding decides which, it is computed in float64, and a thousandth of a grey level beside the image:
         where that is flat, values are equal but for their last bits.
         """
+        self._check_pixels()
         places = np.arange(np.prod(images.shape[1:]), dtype="int32").reshape(images.shape[1:])
         images = images + BESIDE * (2 * random.uniform(random.bits(random.key(0, "beside"), places)) - 1)
         with widest_float():
@@ -111,6 +122,7 @@ class TakenApart:
 
     def channel_gradients(self, images, channel):
         """Return the mean of a channel of the layer over its places, (B,), and its derivative by the pixels."""
+        self._check_pixels()
         chosen = np.zeros((len(images), self.output_shape[-1]), "float32")
         chosen[:, channel] = 1
         self._watch(len(images))
@@ -153,10 +165,19 @@ class TakenApart:
 
         return differentiate(mean, model.variables)
 
+    @property
+    def _ends_in_softmax(self):
+        last, bare = self._last_layer()
+        return bare is not last
+
+    def _last_layer(self):
+        """Return the last layer, and what does as it does but for its softmax."""
+        last, index, _ = self._graph.outputs[0]._keras_history
+        return last, _without_softmax(last, last._inbound_nodes[index].input_tensors[0].shape)
+
     def _rebuilt(self, pixels, nudge=None):
         """Return the logits of `pixels`, with `nudge` added to the output of the layer."""
-        last, index, _ = self._graph.outputs[0]._keras_history
-        bare = _without_softmax(last, last._inbound_nodes[index].input_tensors[0].shape)
+        last, bare = self._last_layer()
 
         def call(operation, *args, **kwargs):
             output = bare(*args) if operation is last else operation(*args, **kwargs)
@@ -167,7 +188,8 @@ class TakenApart:
         return ops.cast(self._graph._run_through_graph([pixels], call_fn=call), "float32")
 
     def _output(self, name):
-        known = {layer.name: layer for layer in self._graph.layers if not isinstance(layer, keras.layers.InputLayer)}
+        # Operations that are no layers too, such as a bare `+`.
+        known = {each.name: each for each in self._graph.operations if not isinstance(each, keras.layers.InputLayer)}
         if name not in known:
             maps = [found for found, _ in self._maps()]
             hint = did_you_mean(name, known) or f" Those that give maps: {', '.join(maps)}."
@@ -192,6 +214,14 @@ class TakenApart:
                 if len(shape) == 3 and None not in shape and shape[0] * shape[1] > 1 and not moves:
                     found.append((node.operation.name, shape))
         return found
+
+    def _check_pixels(self):
+        dtype = self._graph.inputs[0].dtype
+        if not dtype.startswith(("float", "bfloat")):
+            raise UsageError(
+                f"The model {self._graph.name!r} takes {dtype} pixels, by which nothing can be differentiated; with an "
+                "input of float32 it could. Methods that look at feature maps, or hide parts of the image, work."
+            )
 
     def _check_map(self):
         self.looked_at = self.layer

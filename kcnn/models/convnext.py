@@ -109,7 +109,10 @@ def convnext_xlarge(
     stem: Literal["auto", "small", "large"] = "auto",
     name="convnext_xlarge",
 ):
-    """ConvNeXt-XL of Liu et al. (2022), table 9: 350.2 M parameters for ImageNet. Options as in `convnext_tiny`."""
+    """ConvNeXt-XL of Liu et al. (2022), table 9: 350.2 M parameters for ImageNet. Options as in `convnext_tiny`.
+
+    The default of `drop_path` is that of L: the paper trained XL on ImageNet-22k first.
+    """
     build = keras.applications.ConvNeXtXLarge
     return _convnext(input_shape, num_classes, build, BLOCKS["xlarge"], drop_path, stem, mean=mean, std=std, name=name)
 

@@ -36,7 +36,8 @@ def efficientnet_b0(
         num_classes: At least 2.
         mean, std: One number a channel for pixels from 0 to 1, or `None`.
         dropout: Rate in front of the logits.
-        drop_path: Rate at which the last block is skipped while training; it grows from 0 in the first.
+        drop_path: The rate at which blocks are skipped while training grows towards this one, from 0 in the first; a
+            block without a shortcut is never skipped.
         stem: `"large"` is the paper's, with stride 2; `"small"` has stride 1; `"auto"` takes it below 128 pixels.
         name: Name of the model.
 

@@ -37,7 +37,7 @@ def resnet18(
     stem: Literal["auto", "small", "large"] = "auto",
     name="resnet18",
 ):
-    """ResNet-18 of He et al. (2015), table 1: 11.2 M parameters.
+    """ResNet-18 of He et al. (2015), table 1: 11.7 M parameters for ImageNet.
 
     `stem="large"` is the paper's: 7x7 with stride 2, then a max pool. `"small"` is one 3x3 convolution with
     stride 1, so that a CIFAR image keeps its 32x32 pixels. `"auto"` takes it below 128 pixels.
@@ -54,7 +54,7 @@ def resnet34(
     stem: Literal["auto", "small", "large"] = "auto",
     name="resnet34",
 ):
-    """ResNet-34 of He et al. (2015), table 1: 21.3 M parameters. `stem` as in `resnet18`."""
+    """ResNet-34 of He et al. (2015), table 1: 21.8 M parameters for ImageNet. `stem` as in `resnet18`."""
     return _resnet(input_shape, num_classes, BLOCKS["resnet34"], stem=stem, mean=mean, std=std, name=name)
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kcnn.errors import KcnnError
+
 BATCH = 256
 PIXELS = 2**25  # values in a batch at most, since corruptions take some copies of it in floats
 
@@ -9,6 +11,13 @@ PIXELS = 2**25  # values in a batch at most, since corruptions take some copies 
 def batch_size(image_shape):
     """Return how many images of (height, width, channels) a model is asked about at one time."""
     return max(min(BATCH, PIXELS // int(np.prod(image_shape))), 1)
+
+
+def numbers(probabilities):
+    """Return what a model answered; raise `KcnnError` where it is no number, as after a training that diverged."""
+    if not np.isfinite(probabilities).all():
+        raise KcnnError("The model answers with values that are no numbers (NaN or infinite): it is of no use.")
+    return probabilities
 
 
 def answers(model, split, progress=None, *, change=None, what="evaluating"):
@@ -28,7 +37,7 @@ def answers(model, split, progress=None, *, change=None, what="evaluating"):
         if change:
             images = change(images, positions)
         brightness.append(images.mean(axis=(1, 2, 3), dtype="float32"))
-        probabilities.append(model.probabilities(images))
+        probabilities.append(numbers(model.probabilities(images)))
         if progress:
             progress(int(positions[-1]) + 1, len(split), what)
     return np.concatenate(probabilities), np.concatenate(brightness)

@@ -60,7 +60,9 @@ def _axis(values, limits, start, end, *, exact=False, integer=False):
     low, high = limits or (min(values), max(values))
     if low == high:
         low, high = low - (0.5 if integer else abs(low) / 2 or 0.5), high + (0.5 if integer else abs(high) / 2 or 0.5)
-    ticks = MaxNLocator(5, integer=integer, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    fewest = 1 if integer else 2
+    locator = MaxNLocator(5, integer=integer, steps=[1, 2, 2.5, 5, 10], min_n_ticks=fewest)
+    ticks = locator.tick_values(low, high)
     if not limits and not exact:
         low, high = ticks[0], ticks[-1]
 

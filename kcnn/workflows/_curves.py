@@ -26,7 +26,7 @@ def draw_curves(rows, path):
                 axes.plot(*zip(*known, strict=True), marker=marker, markersize=3, label=label)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
         if len(names) > 1:
             axes.legend()

@@ -7,14 +7,17 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from kcnn.amount import percent
 from kcnn.data.listing import readable
 from kcnn.explain.maps import normalise
 from kcnn.explain.pictures import COLOURS, enlarged, overlay
 from kcnn.run import atomic
+from kcnn.workflows._lettering import any_script, short
 
 PANELS = 6  # beside each other on a contact sheet
 
 
+@any_script()
 def draw_sheet(rows, path):
     """Draw images beside their maps.
 
@@ -34,7 +37,7 @@ def draw_sheet(rows, path):
         row, column = divmod(place, side_by_side)
         first, *others = panels[row, column * (methods + 1) : (column + 1) * (methods + 1)]
         one = explanations[0]
-        _show(first, enlarged(pixels), f"{_short(readable('/'.join(Path(one.image).parts[-2:])))}\n{_answer(one)}")
+        _show(first, enlarged(pixels), f"{short(readable('/'.join(Path(one.image).parts[-2:])))}\n{_answer(one)}")
         for axes, explanation in zip(others, explanations, strict=True):
             heat = normalise(np.load(explanation.array)[None])[0]
             _show(axes, overlay(pixels, heat), explanation.method.replace("_", " "))
@@ -82,9 +85,5 @@ def _show(axes, picture, title):
 
 
 def _answer(one):
-    beside = "" if one.label == one.predicted else f" (says {_short(one.predicted, 12)})"
-    return f"{_short(one.label, 16)} {one.probability:.0%}{beside}"
-
-
-def _short(text, room=20):
-    return text if len(text) <= room else f"{text[: room // 2 - 1]}…{text[-(room - room // 2) :]}"
+    beside = "" if one.label == one.predicted else f" (says {short(one.predicted, 12)})"
+    return f"{short(one.label, 16)} {percent(one.probability)}{beside}"

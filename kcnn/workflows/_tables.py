@@ -4,7 +4,9 @@ import csv
 
 import numpy as np
 
+from kcnn.amount import percent
 from kcnn.run import atomic
+from kcnn.workflows._lettering import any_script, short
 from kcnn.workflows._rows import check_parquet
 
 MOST_NAMES = 100  # classes whose names fit beside a picture of the confusion matrix
@@ -58,6 +60,7 @@ def check_predictions(form):
         check_parquet("leave --predictions out for CSV")
 
 
+@any_script()
 def draw_confusion(confusion, class_names, path):
     """Draw the confusion matrix: colour and number are the share of a true class, in per cent."""
     from matplotlib.figure import Figure
@@ -69,7 +72,7 @@ def draw_confusion(confusion, class_names, path):
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(class_names) <= MOST_NAMES:
         ticks = range(len(class_names))
-        names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in class_names]
+        names = [short(name, LONGEST_NAME) for name in class_names]
         axes.set_xticks(ticks, names, rotation=45, ha="right", parse_math=False)
         axes.set_yticks(ticks, names, parse_math=False)
     axes.set_xlabel("predicted")
@@ -77,8 +80,15 @@ def draw_confusion(confusion, class_names, path):
     if len(class_names) <= MOST_NUMBERS:
         for row, column in zip(*np.nonzero(confusion), strict=True):
             share = shares[row, column]
-            text = f"{100 * share:.0f}" if share >= 0.005 else "<1"
-            axes.text(column, row, text, ha="center", va="center", size=8, color="white" if share > 0.5 else "black")
+            axes.text(
+                column,
+                row,
+                percent(share)[:-1],
+                ha="center",
+                va="center",
+                size=8,
+                color="white" if share > 0.5 else "black",
+            )
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=110)

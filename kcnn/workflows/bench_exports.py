@@ -99,7 +99,7 @@ def _exports(run):
     found = {path.parent.name: run.read_json(path) for path in paths if not path.parent.name.startswith(".")}
     found = {name: each for name, each in found.items() if each["holds"]}
     if not found:
-        raise RunError(f"{run.path} has no exports. Make one with: kcnn export {run.path} --format onnx")
+        raise RunError(f"{run.path} has no exports. Make one with: {run.export_command} --format onnx")
     return found
 
 

@@ -3,7 +3,6 @@
 import itertools
 from dataclasses import dataclass
 
-from kcnn import recipe as recipes
 from kcnn.errors import UsageError
 from kcnn.metrics.comparison import holm, mcnemar
 from kcnn.run import distinct_names
@@ -55,7 +54,7 @@ def _check_images(named, data_path, split, progress):
     """Raise `UsageError` where the runs' images differ, before any page of theirs is written anew."""
     first = None
     for name, run in named.items():
-        dataset = load_images(recipes.load(run.recipe), run.read_json(run.labels), data_path, split, progress)
+        dataset, _ = load_images(run, run.read_json(run.labels), data_path, split, progress)
         count = len(getattr(dataset, split))
         first = first or (name, dataset.fingerprint, count)
         if dataset.fingerprint != first[1]:

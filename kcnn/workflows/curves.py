@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from kcnn.errors import RunError, UsageError
 from kcnn.run import atomic, distinct_names
+from kcnn.workflows._lettering import any_script
 
 # Okabe and Ito's colours, which the colour-blind tell apart; those that are faint on white come last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
@@ -84,6 +85,7 @@ def _curve(name, run):
         raise RunError(f"{run.history} is damaged: a row lacks {error.args[0]}.") from error
 
 
+@any_script()
 def draw_errors(curves, path):
     """Draw the errors over the epochs: thin lines while training, bold lines on the validation images."""
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -100,7 +102,7 @@ def draw_errors(curves, path):
             axes.plot(epochs, _per_cent(shares), linewidth=2.2, **style, **dots)
         handles.append(Line2D([], [], linewidth=2.2, marker=marker, markersize=5, **style))
     axes.set(xlabel="epoch", ylabel="error (%)", ylim=(0, _ceiling(curves)))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.grid(alpha=0.3)
     _add_legend(axes, handles, curves)
     with atomic(path) as temporary:

@@ -5,6 +5,8 @@ import math
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from kcnn.amount import amount
+
 WIDTH, MARGIN = 1000, 36
 LEFT = 116  # where the bars begin; the names of the rows stand before them
 TOP, MAPS, STRIP = 92, 190, 54  # heights: title, feature maps, one strip
@@ -139,7 +141,7 @@ def _head(description, bars):
     yield f'<text class="ink title" x="{MARGIN}" y="40">{escape(description.name)}</text>'
     yield (
         f'<text class="soft" x="{MARGIN}" y="62">{image} to {description.classes:,} classes: '
-        f"{description.parameters / 1e6:,.4g} M parameters, {_giga(description.macs)} multiply-accumulates</text>"
+        f"{amount(description.parameters)} parameters, {amount(description.macs)} multiply-accumulates</text>"
     )
     x = MARGIN
     for role, words in LEGEND.items():
@@ -254,9 +256,5 @@ def _words(layer):
     seen = "the whole image" if layer.field.size is None else f"{float(layer.field.size[0]):g} pixels"
     return (
         f"{layer.name}: {layer.kind} {layer.detail}, {shape}, {layer.parameters:,} parameters, "
-        f"{_giga(layer.macs)} multiply-accumulates, sees {seen}"
+        f"{amount(layer.macs)} multiply-accumulates, sees {seen}"
     )
-
-
-def _giga(number):
-    return f"{number / 1e9:,.3g} G" if number >= 1e9 else f"{number / 1e6:,.3g} M"

@@ -11,6 +11,7 @@ from kcnn import recipe as recipes
 from kcnn.anatomy.macs import count_macs
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from kcnn.data.loading import fingerprint_of, load_source
 from kcnn.errors import DataError, RunError, UsageError
 from kcnn.explain.cam import grad_cam
 from kcnn.explain.maps import normalise
@@ -74,7 +75,7 @@ class Evaluation:
         fingerprint: Of the images and their labels.
         files: What was written: report, confusion, classes, predictions, evaluation, and of the run's own test images
             card.
-        data: Where the images are, if not where the recipe says; else None.
+        data: Where the images are, if they are not the run's own; else None.
         tta: The test-time augmentation, or None.
     """
 
@@ -124,7 +125,8 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
 
     Args:
         run: A `Run`.
-        data_path: Images to use instead of those the recipe names: all of them where they have no splits.
+        data_path: Where to take the images from: the run's own, if they lie there now, or others, which are measured
+            whole where they have no splits.
         split: "test" or "validation".
         corruptions: Also measure images made worse, which asks the model about each of them 20 times more. What an
             earlier call found about the same images is kept otherwise.
@@ -137,18 +139,17 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         UsageError: "parquet" was asked for, and pyarrow is not installed.
     """
     check_predictions(predictions)
-    recipe = recipes.load(run.recipe)
     classifier = Classifier.open(run.path)
-    dataset = load_images(recipe, classifier.class_names, data_path, split, progress)
+    dataset, own = load_images(run, classifier.class_names, data_path, split, progress)
     images = getattr(dataset, split)
     # Who names other data may not have the run's own, so that nothing is fitted then.
-    temperature, reason = run.known_temperature() if data_path else calibrate(run, recipe, classifier, progress)
+    temperature, reason = calibrate(run, own, classifier, progress) if own else run.known_temperature()
     answering = averaged(classifier, tta)
     probabilities, brightness = answers(answering, images, progress)
     metrics, rows, confusion = measure(probabilities, images.labels, classifier.class_names)
     right = probabilities.argmax(axis=1) == images.labels
     # What else is measured is reported under its own name, so that the run's own report stays what metrics.json says.
-    source = str(Path(data_path).resolve()) if data_path else None
+    source = None if own else str(Path(data_path).resolve())
     name = "_".join([split, *([Path(source).name] if source else []), *([f"tta_{tta}"] if tta else [])])
     what, before = _named(run, name, source)
     if corruptions:
@@ -158,7 +159,7 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
         corrupted = before.get("corruptions") if same else None
     result = Evaluation(
         what=what,
-        asked=_asked(data_path, split, corrupted, tta),
+        asked=_asked(data_path, split, corrupted, predictions, tta),
         class_names=classifier.class_names,
         metrics=metrics,
         classes=rows,
@@ -176,35 +177,57 @@ def evaluate(run, *, data_path=None, split="test", corruptions=False, prediction
     )
     write_tables(result, probabilities, images, predictions)
     result.files["report"] = write_report(run, result, _heatmaps(classifier, result.mistakes))
-    own = split == "test" and not data_path
-    if own and (not tta or run.evaluation.is_file()):  # of which the card is made
+    test_of_own = split == "test" and own
+    if test_of_own and (not tta or run.evaluation.is_file()):  # of which the card is made
         result.files["card"] = run.card
     run.write_json(result.files["evaluation"], result.as_json())
-    if own:
+    if test_of_own:
         run.update_metrics({**with_prefix(metrics, tta), "macs": count_macs(classifier.model)})
     if "card" in result.files:
         write_card(run)
     return result
 
 
-def load_images(recipe, class_names, data_path=None, split="test", progress=None):
-    """Return the `Dataset` of the images that a run is measured on; arguments and errors as of `evaluate`."""
-    config = recipe.data
+def load_images(run, class_names, data_path=None, split="test", progress=None):
+    """Return the `Dataset` of the images that a run is measured on, and the recipe of its data if they are its own.
+
+    They are its own also where they lie somewhere else now: then they are divided as for the training, which other data
+    without splits is not. Arguments and errors as of `evaluate`.
+    """
+    recipe = recipes.load(run.recipe)
     if data_path:
-        # Nothing is held out: of other data that has no splits, every image was unseen.
-        config = config.model_copy(update={"name": "folder", "path": data_path, "test": 0.0, "validation": 0.0})
-    dataset = data.load(
+        moved = recipe.data.model_copy(update={"name": "folder", "path": data_path})
+        recipe = recipe.model_copy(update={"data": moved})
+    source = data.find_source(recipe.data, class_names, progress)
+    own = not data_path or _is_of_run(run, source, recipe, progress)
+    config = recipe.data if own else recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})
+    dataset = load_source(
+        source,
         config,
         recipe.seed,
         splits=(split,),
         class_names=class_names,
-        undivided=bool(data_path),
+        undivided=not own,
         sizes=True,
         progress=progress,
     )
     if getattr(dataset, split) is None:
         raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
-    return dataset
+    return dataset, recipe if own else None
+
+
+def _is_of_run(run, source, recipe, progress):
+    """Return whether a source without splits holds the very images that the run was trained and validated on.
+
+    Measured whole they would seem unseen.
+    """
+    known = run.known_environment().get("data") or {}
+    if set(source.splits) != {"train"} or "fingerprint" not in known:
+        return False
+    try:
+        return fingerprint_of(source, recipe.data, recipe.seed, progress=progress) == known["fingerprint"]
+    except DataError:  # it cannot be divided so
+        return False
 
 
 def with_prefix(metrics, tta):
@@ -212,10 +235,14 @@ def with_prefix(metrics, tta):
     return {f"tta_{tta}_{key}": value for key, value in metrics.items()} if tta else metrics
 
 
-def _asked(data_path, split, corruptions, tta):
-    data = ["--data", str(data_path)] if data_path else []
-    views = ["--tta", tta] if tta else []
-    return [*data, *(["--split", split] if split != "test" else []), *(["--corrupt"] if corruptions else []), *views]
+def _asked(data_path, split, corruptions, predictions, tta):
+    return [
+        *(["--data", str(data_path)] if data_path else []),
+        *(["--split", split] if split != "test" else []),
+        *(["--corrupt"] if corruptions else []),
+        *(["--predictions", predictions] if predictions != "csv" else []),
+        *(["--tta", tta] if tta else []),
+    ]
 
 
 def measure(probabilities, labels, class_names):

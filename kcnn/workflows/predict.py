@@ -11,7 +11,7 @@ from kcnn.data.named import Named
 from kcnn.errors import UsageError
 from kcnn.tta import averaged
 from kcnn.workflows._ahead import ahead
-from kcnn.workflows._answers import batch_size
+from kcnn.workflows._answers import batch_size, numbers
 
 UNKNOWN = "unknown"
 MOST_BYTES = 2**28  # of encoded images out of an archive that a batch holds
@@ -150,7 +150,10 @@ def _filled_up(count, size):
 
 def _asked(model, pixels, embeddings):
     """Return probabilities and embeddings, or None, of each row."""
-    return model.probabilities_and_embeddings(pixels) if embeddings else (model.probabilities(pixels), None)
+    if not embeddings:
+        return numbers(model.probabilities(pixels)), None
+    probabilities, features = model.probabilities_and_embeddings(pixels)
+    return numbers(probabilities), features
 
 
 def _best(probabilities, class_names, top):

@@ -8,6 +8,7 @@ import shlex
 import numpy as np
 from PIL import Image
 
+from kcnn.amount import percent
 from kcnn.metrics.calibration import expected_calibration_error
 from kcnn.run import write_text
 from kcnn.workflows._charts import chart
@@ -116,8 +117,8 @@ def _matrix(confusion, names, shown):
             count = int(confusion[i, j])
             share = count / max(int(totals[i]), 1)
             verb = "were recognised" if i == j else f"were taken for {names[j]}"
-            text = "" if not count else f"{100 * share:.0f}" if share >= 0.005 else "<1"
-            sentence = f"{count:,} of {totals[i]:,} {names[i]} ({share:.1%}) {verb}"
+            text = percent(share)[:-1] if count else ""
+            sentence = f"{count:,} of {totals[i]:,} {names[i]} ({percent(share, 1)}) {verb}"
             cells.append((text, round(math.sqrt(share), 3), sentence, i == j))
         rows.append((names[i], cells))
     return rows
@@ -149,7 +150,7 @@ def _curves(rows):
             if any(name in row for row in rows)
         }
         ends = "; ".join(f"{label} from {line[0][1]:.3g} to {line[-1][1]:.3g}" for label, line in series.items())
-        summary = f"{title} over {len(rows)} epochs: {ends}."
+        summary = f"{title} over {len(rows)} epoch{'s' if len(rows) > 1 else ''}: {ends}."
         charts.append(chart(title, "epoch", series, summary=summary, whole_x=True))
     return charts
 

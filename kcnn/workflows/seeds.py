@@ -83,7 +83,7 @@ def evaluate_seeds(seeds, *, progress=None, **options):
     spreads = {
         key: spread([one.metrics[key] for _, one in found], share=key == "accuracy") for key in ("accuracy", "loss")
     }
-    if not options.get("data_path") and options.get("split", "test") == "test":
+    if options.get("split", "test") == "test" and all(one.data is None for _, one in found):
         _keep(seeds, with_prefix(spreads, options.get("tta")))
     return found, spreads
 

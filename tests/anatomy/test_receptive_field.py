@@ -67,6 +67,13 @@ def test_strides_multiply_and_enlarging_divides_them():
     assert strides == [(1, 1), (2, 2), (1, 1), (2, 2)]
 
 
+def test_resizing_divides_the_sizes():
+    inputs = keras.Input((64, 64, 3))
+    x = layers.Conv2D(2, 3, padding="same", name="conv")(layers.Resizing(16, 16, name="smaller")(inputs))
+    found = fields(keras.Model(inputs, x))["conv"]
+    assert (found.size, found.stride) == ((9, 9), (4, 4))  # from the first of three places to the last, by fours
+
+
 def test_a_gate_sees_all_and_leaves_the_size_of_the_windows():
     inputs = keras.Input((16, 16, 4), name="pixels")
     x = layers.Conv2D(4, 3, padding="same", name="conv")(inputs)

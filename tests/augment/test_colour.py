@@ -136,3 +136,14 @@ def test_hue_turned_half_way_twice_is_the_image(noise):
     images = noise(2, 32, 32, 3)
     np.testing.assert_array_equal(turned(turned(images, 512), 512), images)
     np.testing.assert_array_equal(turned(images, 0), images)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (64, 33), (3000, 3000)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_mean_grey_is_rounded_and_never_overflows(size, channels):
+    images = np.random.default_rng(0).integers(200, 256, (1, *size, channels), dtype="int32")
+    found = keras.ops.convert_to_numpy(_colour.mean_grey(keras.ops.convert_to_tensor(images)))
+    grey = keras.ops.convert_to_numpy(_colour.grey(keras.ops.convert_to_tensor(images))).astype("int64")
+    count = size[0] * size[1]
+    assert found.shape == (1, 1, 1, 1)
+    assert found.item() == (grey.sum() + count // 2) // count

@@ -36,6 +36,16 @@ def test_images_follow_their_position(layer_class, noise):
     assert len(np.unique(layer.transform(same, np.arange(12)), axis=0)) > 3
 
 
+@pytest.mark.parametrize("layer_class", LAYERS)
+@pytest.mark.filterwarnings("ignore")
+def test_grey_images_stay_grey(layer_class, noise):
+    """Some operations of KerasCV take three channels alone, and which one comes is drawn."""
+    images = noise(40, 8, 8, 1)
+    changed = layer_class(seed=2, name="cv").transform(images, np.arange(40, dtype="int32"))
+    assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
+    assert (changed != images).any()
+
+
 def test_options_are_checked_before_anything_is_imported():
     with pytest.raises(ValueError, match="`magnitude` must be"):
         KerasCvRandAugment(magnitude=2.0)

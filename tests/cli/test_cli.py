@@ -1,5 +1,6 @@
 """The command line as a newcomer meets it: help, mistakes, pipes, a full disk."""
 
+import io
 import itertools
 import json
 import os
@@ -57,6 +58,10 @@ def test_help_is_fast():
         (["evaluate", "nowhere"], 2, "is not a run"),
         (["predict", "nowhere", "x.png"], 2, "There is no file or folder 'x.png'"),
         (["recipes", "show", "nope"], 2, "Recipes that come with kcnn"),
+        (["recipes", "--json", "show", "smoke"], 2, "--json goes with the list alone"),
+        (["parity", "smoke", "--recipe-all"], 2, "--recipe-all takes no RECIPE"),
+        (["parity"], 2, "Name a RECIPE"),
+        (["bench", "smoke", "--exports", "--steps", "3"], 2, "do not go with --exports"),
         (["fit", "smoke", "--frobnicate"], 2, "No such option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -70,6 +75,22 @@ def test_a_mistake_gets_a_line_and_an_exit_code(arguments, code, message, kcnn, 
     assert "Traceback" not in err
     assert len([line for line in err.splitlines() if not line.startswith(("Usage", "Try", "Backend"))]) <= 3
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_names_that_look_like_markup(terminal, monkeypatch):
+    from rich.console import Console
+
+    from kcnn.cli import _progress
+
+    file = io.StringIO()
+    monkeypatch.setattr(_progress, "console", lambda: Console(file=file, force_terminal=terminal, width=80))
+    monkeypatch.setattr(_progress, "LINE_SECONDS", -1)
+    with _progress.counting() as progress:
+        for name in ("a[bold]b", "x[/y]"):
+            progress(1, 2, name)
+    assert "a[bold]b" in file.getvalue()
+    assert "x[/y]" in file.getvalue()
 
 
 def test_debug_shows_the_traceback(kcnn):

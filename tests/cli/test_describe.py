@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kcnn.cli._amount import amount, size
+from kcnn.amount import amount, percent, size
 from kcnn.registry import MODELS
 
 
@@ -76,6 +76,7 @@ def test_a_run_is_described(kcnn, smoke_run):
         (["describe", "simple_cnn", "--set", "widht=3"], "Did you mean 'width'?"),
         (["describe", "simple_cnn", "--json", "--format", "svg"], "--json is a format of its own"),
         (["describe", "simple_cnn", "--classes", "1"], "--classes"),
+        (["describe", "simple_cnn", "--output", "net.png"], "net.png must end in .txt, .md, .markdown, .svg"),
         (["describe", "/no/such.keras"], "There is no model and no run"),
         (["models", "resnt20"], "Did you mean 'resnet20'?"),
     ],
@@ -131,7 +132,25 @@ def test_amounts_have_three_digits(number, text):
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(12, "12 bytes"), (2048, "2 KiB"), (553 << 20, "553 MiB"), (3 << 40, "3,072 GiB")]
+    ("number", "text"),
+    [(12, "12 bytes"), (2048, "2 KiB"), (1_023_693, "0.976 MiB"), (553 << 20, "553 MiB"), (3 << 40, "3,072 GiB")],
 )
 def test_sizes(number, text):
     assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (0, 0, "0%"),
+        (1, 1, "100.0%"),
+        (0.004, 0, "<1%"),
+        (0.996, 0, ">99%"),
+        (0.99986, 1, ">99.9%"),
+        (1e-9, 1, "<0.1%"),
+        (0.9994, 1, "99.9%"),
+        (0.125, 2, "12.50%"),
+    ],
+)
+def test_shares_are_not_rounded_to_none_or_all(share, digits, text):
+    assert percent(share, digits) == text

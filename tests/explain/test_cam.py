@@ -1,5 +1,7 @@
 """Class activation maps against the formulas, on a network for which they can be written down."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import TruncatedSVD
@@ -43,6 +45,17 @@ def test_grad_cam_plus_plus_is_equation_19(known, images, classes):
     weights = 16 * alphas * np.maximum(slopes, 0)
     expected = upsampled((weights * maps).sum(axis=-1))
     np.testing.assert_allclose(cam.grad_cam_plus_plus(network, images, classes), expected, rtol=1e-4)
+
+
+def test_grad_cam_plus_plus_takes_maps_that_are_not_rectified():
+    """Their sum may bring the paper's denominator to zero, and below."""
+    maps = np.array([[1.0, -3.0], [1.0, -1.0]]).reshape(1, 2, 2, 1)
+    slopes = np.ones((1, 2, 2, 1))  # 2 + the sum of the map is 0
+    stub = SimpleNamespace(
+        features=lambda images: maps, feature_gradients=lambda images, classes: slopes, image_shape=(2, 2, 3)
+    )
+    found = cam.grad_cam_plus_plus(stub, None, None)
+    np.testing.assert_allclose(found, [[[1.0, 0], [1.0, 0]]])  # four places, each by 1 / (2 + 2)
 
 
 def test_eigen_cam_is_the_first_singular_vector_and_looks_at_no_class(known, images, classes):

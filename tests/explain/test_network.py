@@ -72,6 +72,44 @@ def test_stages_are_the_last_maps_of_their_size(averaging, images):
     assert {name: maps.shape for name, maps in stages.items()} == {"conv": (5, 8, 8, 6), "features": (5, 4, 4, 6)}
 
 
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_map_may_come_from_an_operation_that_is_no_layer(bare, images, classes):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(3, 3, padding="same", name="conv")(inputs)
+    x = keras.ops.relu(x + inputs) if bare else layers.ReLU()(layers.Add()([x, inputs]))
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    network = TakenApart(model)
+    weights = model.get_layer("logits").get_weights()[0].T[classes] / 64
+    found = network.feature_gradients(images, classes)
+    np.testing.assert_allclose(found, np.broadcast_to(weights[:, None, None], found.shape), rtol=1e-5)
+    assert {name: maps.shape for name, maps in network.stages(images).items()} == {network.layer: (5, 8, 8, 3)}
+    assert TakenApart(model, network.layer).features(images).min() == 0
+
+
+@pytest.mark.parametrize("kind", ["none", "inside", "layer", "model", "operation"])
+def test_probabilities_are_those_of_the_model(kind, images):
+    if kind in ("model", "operation"):
+        inputs, plain = keras.Input((8, 8, 3)), ending("none")
+        head = keras.Sequential([keras.Input((4,)), layers.Softmax()]) if kind == "model" else keras.ops.softmax
+        model = keras.Model(inputs, head(plain(inputs)))
+    else:
+        model = ending(kind)
+    expected = keras.ops.softmax(ending("none").predict_on_batch(images / 255))
+    found = TakenApart(model).probabilities(images / 255)
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), atol=1e-5)
+
+
+def test_whole_numbers_cannot_be_differentiated_by_and_it_is_said(images, classes):
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    x = layers.Conv2D(3, 3, name="features")(layers.Rescaling(1 / 255)(inputs))
+    network = TakenApart(keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x))))
+    for ask in (lambda: network.pixel_gradients(images, classes), lambda: network.channel_gradients(images, 0)):
+        with pytest.raises(UsageError, match="takes uint8 pixels"):
+            ask()
+    assert np.abs(network.feature_gradients(images, classes)).max() > 0
+
+
 def test_what_cannot_be_looked_at_is_said(averaging, linear, images):
     model, _ = averaging
     with pytest.raises(UsageError, match="Did you mean 'features'"):

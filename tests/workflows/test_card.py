@@ -135,6 +135,13 @@ def test_code_shows_the_text_itself(text):
     assert cell.content.strip() == text.strip()
 
 
+def test_a_limit_that_took_nothing_away_is_no_choice(run):
+    known = run.read_json(run.environment)
+    assert "a stratified choice" in write_card(run).read_text()
+    run.write_json(run.environment, known | {"data": known["data"] | {"train": known["data"]["train"] - 1}})
+    assert "a stratified choice" not in write_card(run).read_text()
+
+
 def test_a_run_that_lost_files_still_has_a_card(run):
     run.environment.unlink()
     run.calibration.unlink()

@@ -174,8 +174,30 @@ def test_names_that_differ_in_their_ends_are_told_apart(tmp_path, kcnn, monkeypa
     names = [f"{'long-' * 12}{end}" for end in "yz"]
     monkeypatch.chdir(tmp_path)
     _, out, _ = kcnn("evaluate", "--curves", *(made(tmp_path, name, falling(2, 0.9)).path for name in names))
-    cells = "".join(line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│"))
+    table = out.partition("─\n")[2].splitlines()[:-1]
+    cells = "".join(line.split(" ")[0] for line in table)
     assert cells == "".join(names)
+
+
+@pytest.mark.parametrize("columns", [40, 50, 60])
+def test_numbers_stay_whole_on_a_narrow_terminal(tmp_path, kcnn, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.chdir(tmp_path)
+    run = made(tmp_path, "a run with a name", [(0.5, 0.4), (0.56789, 0.45679)])
+    _, out, _ = kcnn("evaluate", "--curves", run.path)
+    assert "…" not in out
+    for number in ("43.21%", "54.32%"):
+        assert number in out
+
+
+def test_a_run_of_one_epoch_has_one_epoch(tmp_path):
+    curve = error_curves([made(tmp_path, "one", [(0.5, 0.4)])])[0]
+    figure = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda drawn, path, **options: figure.update(it=drawn))
+        draw_errors([curve], tmp_path / "one.png")
+    low, high = figure["it"].axes[0].get_xlim()
+    assert [tick for tick in figure["it"].axes[0].get_xticks() if low <= tick <= high] == [1]
 
 
 def test_a_real_run_is_drawn(smoke_run, kcnn, tmp_path):

@@ -1,12 +1,14 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from copied_runs import copy_of
 from labelled import by_label
 
+from kcnn import recipe as recipes
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS
 from kcnn.errors import DataError, RunError, UsageError
@@ -102,6 +104,78 @@ def test_other_data_of_one_name_has_reports_of_its_own(smoke_run, tmp_path, digi
     assert json.loads((run.report / "evaluation_test_tta_flip.json").read_text())["metrics"]["count"] == 349
 
 
+@pytest.fixture(scope="module")
+def trained_on_folder(digit_files, tmp_path_factory):
+    """A run on a folder without splits, of which a fifth is held out for tests, and another for validation."""
+    from kcnn import recipe
+    from kcnn.workflows.fit import fit
+
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    for label in ("even", "odd"):
+        (folder / label).mkdir(parents=True)
+    for file in digit_files.iterdir():
+        shutil.copy(file, folder / ("odd" if int(file.name[0]) % 2 else "even"))
+    settings = ("data.test=0.2", "data.validation=0.2", "data.limit=20")
+    return fit(recipe.load("smoke", settings, data=str(folder)), out=tmp_path_factory.mktemp("runs"), name="on-folder")
+
+
+def test_images_of_the_run_that_lie_elsewhere_now_are_divided_as_for_the_training(trained_on_folder, tmp_path):
+    """Measured whole, they would be called unseen though most were trained on."""
+    run = copy_of(trained_on_folder, tmp_path)
+    first = evaluate(run)
+    metrics = run.metrics.read_bytes()
+    data = run.read_json(run.environment)["data"]
+    assert data["train"] == 20
+    assert data["validation"] + first.metrics["count"] <= 20
+    folder = Path(recipes.load(run.recipe).data.path)
+    moved = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    again = evaluate(run, data_path=str(moved))
+    assert again.metrics == first.metrics
+    assert (again.what, again.data, again.fingerprint) == ("test", None, first.fingerprint)
+    assert run.metrics.read_bytes() == metrics
+    assert f"--data {moved}" in again.files["report"].read_text()
+    validation = evaluate(run, data_path=str(moved), split="validation")
+    assert validation.metrics["count"] == data["validation"]
+    (found,) = evaluate_all(run, moved)
+    assert found == first.metrics["count"]
+    # One image more, and it is other data.
+    shutil.copy(next(moved.rglob("*.png")), moved / "odd" / "copy.png")
+    other = evaluate(run, data_path=str(moved))
+    assert (other.what, other.data) == ("test_elsewhere", str(moved))
+    assert other.metrics["count"] == 41
+
+
+def evaluate_all(run, path):
+    """Return the counts of images of a comparison."""
+    from kcnn.workflows.compare import compare
+
+    twin = copy_of(run, run.path.parent / "twin")
+    found, _ = compare([run, twin], data_path=str(path))
+    return {result.metrics["count"] for _, result in found}
+
+
+def test_answers_that_are_no_numbers_are_said(smoke_run, tmp_path, kcnn, digit_files):
+    import keras
+
+    run = copy_of(smoke_run, tmp_path)
+    model = keras.saving.load_model(run.model)
+    bias = model.get_layer("logits").bias
+    bias.assign(np.full(bias.shape, np.nan))
+    model.save(run.model)
+    for arguments in (("evaluate", run.path), ("predict", run.path, digit_files, "--json")):
+        code, _, err = kcnn(*arguments)
+        assert code == 1
+        assert "no numbers" in err
+
+
+def test_classes_of_any_script_are_drawn_without_a_warning(tmp_path):
+    from kcnn.workflows._tables import draw_confusion
+
+    names = ["猫", "собака", "\x01", "n" * 40 + "1", "n" * 40 + "2"]
+    draw_confusion(np.eye(5, dtype=int), names, tmp_path / "names.png")
+    assert (tmp_path / "names.png").stat().st_size > 1000
+
+
 def test_every_test_image_is_in_the_table_of_predictions(measured):
     _, result = measured
     rows = list(csv.DictReader(result.files["predictions"].read_text().splitlines()))
@@ -149,16 +223,20 @@ def test_the_temperature_is_that_of_the_validation_images(measured, smoke_run):
 def test_no_temperature_is_said_and_nothing_is_calibrated(smoke_run, tmp_path):
     run = copy_of(smoke_run, tmp_path)
     run.calibration.unlink(missing_ok=True)
-    with pytest.raises(RunError, match=r"no temperature yet\. .* fit one with: kcnn evaluate"):
+    with pytest.raises(RunError, match=r"cannot be calibrated: there is no temperature yet\. .* with: kcnn evaluate"):
         Classifier.open(run.path, calibrated=True)
     recipe = run.recipe.read_text()
     run.recipe.write_text(recipe.replace("validation = 0.1", "validation = 0.0"))
     result = evaluate(run)
     assert result.calibrated == {"reason": "the data has no validation images."}
     assert "no validation images" in result.files["report"].read_text()
-    run.calibration.write_text('{"temperature": null, "reason": "no temperature is best."}')
+    run.calibration.write_text('{"temperature": null, "reason": "no temperature is best.", "count": 3}')
     with pytest.raises(RunError, match="cannot be calibrated: no temperature is best"):
         Classifier.open(run.path, calibrated=True)
+    result = evaluate(run, predictions="parquet")
+    assert result.calibrated == {"reason": "no temperature is best."}
+    assert str(tmp_path) not in run.card.read_text()
+    assert "--predictions parquet" in result.files["report"].read_text()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"temperature": "hot"}', '{"temperature": -1.0}'])

@@ -54,7 +54,7 @@ def test_what_views_give_is_kept_beside_the_plain_figures(three, tmp_path, monke
     values = iter([0.5, 0.6, 0.7])
 
     def measured(run, tta, **options):
-        return SimpleNamespace(metrics={"accuracy": next(values), "loss": 1.0})
+        return SimpleNamespace(metrics={"accuracy": next(values), "loss": 1.0}, data=None)
 
     monkeypatch.setattr("kcnn.workflows.seeds.evaluate", measured)
     _, spreads = evaluate_seeds(seeds, tta="flip")

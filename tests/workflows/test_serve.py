@@ -148,7 +148,7 @@ def test_a_port_that_is_taken_is_one_line(smoke_run, kcnn):
         (["nowhere"], "is not a run"),
         (["--host", "192.0.2.1"], "this machine has no such address"),
         (["--port", "8000", "--host", "no.such.host.invalid"], "Cannot listen on no.such.host.invalid:8000"),
-        (["--calibrated"], "has no temperature yet"),
+        (["--calibrated"], "no temperature yet"),
     ],
     ids=str,
 )

@@ -16,10 +16,20 @@ def amount(number):
 def size(number):
     """Return a number of bytes with three digits and KiB, MiB or GiB."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if number < 1000 or unit == "GiB":
+        if number < 999.5 or unit == "GiB":
             break
         number /= 1024
-    return f"{number:.3g} {unit}" if number < 1000 else f"{number:,.0f} {unit}"
+    return f"{number:.3g} {unit}" if number < 999.5 else f"{number:,.0f} {unit}"
+
+
+def percent(share, digits=0):
+    """Return a share in per cent; 0 and 100 stand for none and all alone, what comes near is "<0.1%" or ">99.9%"."""
+    text, least = f"{share:.{digits}%}", 10.0**-digits
+    if share > 0 and float(text[:-1]) == 0:
+        return f"<{least:.{digits}f}%"
+    if share < 1 and float(text[:-1]) == 100:
+        return f">{100 - least:.{digits}f}%"
+    return text
 
 
 def times(shape):
