@@ -24,6 +24,7 @@ def size(number):
 
 def percent(share, digits=0):
     """Return a share in per cent; 0 and 100 stand for none and all alone, what comes near is "<0.1%" or ">99.9%"."""
+    share = round(share, 12)  # an interval may end at 1 but for the last bit
     text, least = f"{share:.{digits}%}", 10.0**-digits
     if share > 0 and float(text[:-1]) == 0:
         return f"<{least:.{digits}f}%"

@@ -91,6 +91,7 @@ class Training:
         for weight in self.constants:  # what a builder froze, Keras thaws with the layer
             weight.trainable = False
         recipe, begin = self.recipe, stage.first * self.batches.steps_per_epoch
+        _check_accumulation(recipe, stage.last * self.batches.steps_per_epoch - begin)
         optimizer = _optimizer(recipe, self.rates[begin:])
         if recipe.finetune and recipe.finetune.layer_decay < 1:
             optimizer.factors = rate_factors(self.network, recipe.finetune.layer_decay)
@@ -297,6 +298,16 @@ def _optimizer(recipe, rates):
     with _as_recipe_error("optimizer"):
         options = recipe.optimizer.options()
         return OPTIMIZERS.get(recipe.optimizer.name)(**options | {"learning_rate": LearningRateTable(rates)})
+
+
+def _check_accumulation(recipe, steps):
+    """Raise `RecipeError` where so few steps end before the first update."""
+    wanted = recipe.optimizer.options().get("accumulation_steps", 1)
+    if steps < wanted:
+        raise RecipeError(
+            f"optimizer.accumulation_steps: {wanted:,} steps make an update, and there are {steps:,} to train the same "
+            "weights in, so that none would ever change."
+        )
 
 
 def _rates(recipe, steps_per_epoch):

@@ -163,6 +163,13 @@ def test_every_way_of_training_lowers_the_loss(digits, settings):
     assert found[-1] < found[0]
 
 
+def test_an_update_that_never_comes_is_a_mistake(digits):
+    steps = assembled(digits).batches.steps_per_epoch
+    assembled(digits, "epochs=1", f"optimizer.accumulation_steps={steps}")
+    with pytest.raises(RecipeError, match=r"accumulation_steps: .* none would ever change"):
+        assembled(digits, "epochs=1", f"optimizer.accumulation_steps={steps + 1}")
+
+
 @pytest.mark.parametrize("every", [1, 4])
 def test_the_rates_of_the_updates_are_those_of_the_history(digits, every):
     training = assembled(digits, f"optimizer.accumulation_steps={every}")

@@ -12,7 +12,7 @@ class AverageWeights(keras.callbacks.Callback):
     last statistics give a network that was never trained.
 
     Args:
-        decay: Weight of the past at each update. It grows from 0.1 towards `decay` in the first updates, so that
+        decay: Weight of the past at each update. It grows from 0.18 towards `decay` in the first updates, so that
             the initial weights are soon forgotten.
         every: Steps between updates.
     """

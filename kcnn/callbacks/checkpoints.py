@@ -15,6 +15,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     A checkpoint holds the variables of the model, its optimizer and its metrics, and the state of each callback that
     has `get_state` and `set_state`. Batches, augmentation, dropout and the learning rate are functions of the step.
+    Weights that are no numbers any more are not saved, so that what can be gone on from stays.
 
     Args:
         folder: Where the checkpoints go.
@@ -89,10 +90,14 @@ class SaveCheckpoints(keras.callbacks.Callback):
     def save(self):
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
+        self.saved = time.monotonic()
+        weights = _values(self.model.variables)
+        if not all(np.isfinite(each).all() for each in weights):
+            return
         state = {
             "identity": self.identity,
             "stopped": bool(self.model.stop_training),
-            "weights": _values(self.model.variables),
+            "weights": weights,
             "optimizer": _values(self.model.optimizer.variables),
             "metrics": _values(self.model.metrics_variables),
             "callbacks": {type(part).__name__: part.get_state() for part in self.parts},

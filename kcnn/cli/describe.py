@@ -73,7 +73,7 @@ def command(subject, input_shape, classes, settings, batch, form, output, backen
 def _format_of(output):
     ending = PurePath(output or "").suffix.lower()
     if ending not in ENDINGS:
-        raise click.UsageError(f"{output} must end in {', '.join(filter(None, ENDINGS))}, or --format say what it is.")
+        raise click.UsageError(f"{output} must end in {', '.join(filter(None, ENDINGS))}; or name its --format.")
     return ENDINGS[ending]
 
 

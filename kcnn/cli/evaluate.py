@@ -63,7 +63,8 @@ def command(runs, curves, output, backend, device, as_json, **options):
 
     Everything is in the page RUN/report/index.html, with tables beside it, and in short in RUN/MODEL_CARD.md. Several
     runs are measured on the same images and compared. Data of your own that has no splits is measured whole, and
-    reported beside the run's own figures without changing them.
+    reported beside the run's own figures without changing them; but the run's own images, where they lie elsewhere now,
+    are divided as for the training.
     """
     from kcnn.run import Run, Seeds
 
@@ -138,7 +139,8 @@ def _show_seeds(seeds, found, spreads, split, tta, as_json):
         return
     count = found[0][1].metrics["count"]
     click.echo(f"Accuracy {spread_line(spreads['accuracy'])} on {count:,} {split} images{_views(tta)}.")
-    click.echo(f"Each seed's page: {seeds.path}/seed*/report/{found[0][1].files['report'].name}")
+    for page in sorted({result.files["report"].name for _, result in found}):
+        click.echo(f"Each seed's page: {seeds.path}/seed*/report/{page}")
 
 
 def _show_comparison(runs, found, pairs, split, tta, as_json):
@@ -209,13 +211,17 @@ def _temperature(calibrated):
 
 
 def _show_classes(result):
+    from kcnn.amount import percent
+
     chosen = result.classes
     if len(chosen) > MOST_ROWS:
         chosen = sorted((row for row in chosen if row["f1"] is not None), key=lambda row: row["f1"])[:MOST_ROWS]
         click.echo(f"The {len(chosen)} hardest of {len(result.classes):,} classes; all: {result.files['classes']}")
     rows = []
     for row in chosen:
-        shares = ["n/a" if row[key] is None else f"{row[key]:.1%}" for key in ("precision", "recall", "f1", "roc_auc")]
+        shares = [
+            "n/a" if row[key] is None else percent(row[key], 1) for key in ("precision", "recall", "f1", "roc_auc")
+        ]
         rows.append((row["class"], f"{row['support']:,}", *shares))
     _show_table(("class", "images", "precision", "recall", "F1", "ROC-AUC"), rows)
 

@@ -1,6 +1,7 @@
 """Images inside a .zip or .tar, which is read but never extracted to the disk under its own names."""
 
 import contextlib
+import errno
 import lzma
 import tarfile
 import zipfile
@@ -78,7 +79,8 @@ def _damage_told(path):
     try:
         yield
     except DAMAGE as error:
-        if isinstance(error, OSError) and error.errno:  # of the system: no permission, a full disk
+        # What the system refuses, no permission or a full disk, is no damage; an invalid place in the file is.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise DataError(f"{path} is not a whole archive, or not one at all: {error}.") from error
     except NotImplementedError as error:

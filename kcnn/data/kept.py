@@ -160,12 +160,12 @@ def _make(path, contents, image_shape, resize, progress):
         raise OSError("there is no room")
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix="."))
     try:
+        known = b"".join(digests(contents, progress, unread=False))  # first, since they end at what cannot be read
+        known = np.frombuffer(known, "uint8").reshape(len(contents), DIGEST_BYTES)
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
         # What only could not be read this time, as over a network, must not count as damaged for ever.
         if len(decode_some([contents[row] for row, _ in bad], image_shape, resize, None)) < len(bad):
             raise OSError("an image could be read at the second try alone")
-        known = b"".join(digests(contents, progress, unread=False))
-        known = np.frombuffer(known, "uint8").reshape(len(contents), DIGEST_BYTES)
         np.save(beside / "digests.npy", known)
         (beside / "facts.json").write_text(json.dumps({"bad": bad}), encoding="utf-8")
         beside.chmod(0o755)

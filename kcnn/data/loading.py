@@ -1,6 +1,5 @@
 """From the recipe's [data] to a Dataset: list, divide, check, decode, measure."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -58,12 +57,11 @@ def load_source(
     )
 
 
-def fingerprint_of(
+def divided(
     source: Source, config, seed: int, *, splits: Sequence[str] = ("train", "validation"), progress=None
-) -> str:
-    """Return the fingerprint of the `Dataset` that `load_source` would return, and decode nothing."""
-    listings = _divided(source, config, seed, splits, False, progress)
-    return fingerprint(_wanted(listings, config, seed, splits), progress)
+) -> dict[str, Listing]:
+    """Return {split: listing} of what `load_source` would decode, which reads no image but to find copies."""
+    return _wanted(_divided(source, config, seed, splits, False, progress), config, seed, splits)
 
 
 def _divided(source, config, seed, splits, undivided, progress):
@@ -93,11 +91,12 @@ def _wanted(listings, config, seed, splits):
 
 
 def _shares(given, config, seed, splits):
-    """Return {split: (fraction, seed)} of what is held out from the training images."""
+    """Return {split: (fraction, seed, how many of a class stay)} of what is held out from the training images."""
     # The test set is the same for every seed; validation is not divided off where nobody asks for it.
-    asked = {"test": (config.test, 0)}
+    both = "validation" not in given and config.validation > 0
+    asked = {"test": (config.test, 0, 1 + both)}
     if "train" in splits or "validation" in splits:
-        asked["validation"] = (config.validation, seed)
+        asked["validation"] = (config.validation, seed, 1)
     return {split: asked[split] for split in asked if "train" in given and split not in given and asked[split][0]}
 
 
@@ -106,27 +105,14 @@ def _divide(given, shares, copies, progress):
     listings = dict(given)
     names = given["train"].names if shares else []
     same_as = {names[index]: names[group[0][1]] for group in copies for _, index in group[1:]} if shares else {}
-    if shares:
-        _check_counts(given["train"], same_as, [split for split in shares if shares[split][0] < 1])
-    for split, (fraction, split_seed) in shares.items():
+    for split, (fraction, split_seed, leave) in shares.items():
         train = listings["train"]
-        held = hold_out(train.names, train.labels, fraction, split_seed, split, same_as=same_as, progress=progress)
+        held = hold_out(
+            *(train.names, train.labels, fraction, split_seed, split), leave=leave, same_as=same_as, progress=progress
+        )
         listings[split] = train.take(np.flatnonzero(held))
         listings["train"] = train.take(np.flatnonzero(~held))
     return {split: listings[split] for split in SPLITS if split in listings and len(listings[split])}
-
-
-def _check_counts(train, same_as, held):
-    """Raise `DataError` where a class has too few images for the splits `held` and the training images."""
-    firsts = [label for name, label in zip(train.names, train.labels, strict=True) if name not in same_as]
-    counts = Counter(firsts)
-    few = [label for label, count in counts.items() if count <= len(held)]
-    if few:
-        raise DataError(
-            f"Each class needs at least {len(held) + 1} images where {' and '.join(held)} images are held out; copies "
-            f"count once. Received fewer for {quoted(few)}. Add images, remove the class, or set "
-            f"{' or '.join(f'data.{split} = 0' for split in held)}."
-        )
 
 
 def _class_names(source, listings, splits, known):
@@ -174,13 +160,14 @@ def _headers(listing):
     """
 
     def find():
-        found = []
+        found, whole = [], True
         for item in listing.contents:
             try:
                 found.append(peek(item))
-            except ImageError:
+            except ImageError as error:
                 found.append(None)
-        return found, None not in found
+                whole = whole and not getattr(error.__cause__, "errno", None)  # of the system, not of the image
+        return found, whole
 
     if isinstance(listing.contents, np.ndarray):
         return find()[0]

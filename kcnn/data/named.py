@@ -84,6 +84,9 @@ def _opened(place):
     except DataError as error:
         yield Named(place, error=str(error))
         return
+    except OSError as error:
+        yield Named(place, error=f"Cannot read {place}: {error.strerror}.")
+        return
     if empty:
         yield Named(place, error=f"{place} holds no images.")
 

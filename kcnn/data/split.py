@@ -18,6 +18,7 @@ def hold_out(
     seed: int,
     purpose: str,
     *,
+    leave: int = 1,
     same_as: dict[str, str] | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -26,17 +27,18 @@ def hold_out(
     An image is held out if the hash of seed, purpose and its name is below `fraction`. So no image moves when others
     are added, removed or listed in another order, and each class gives its share to within sampling error. Copies go
     together, by the highest of their hashes: one more copy can bring an image back, but never hold out what a model was
-    trained on. On top of that, a class left without any image on one side gives it the one with the lowest (or
-    highest) hash; only such an image can move when more are added.
+    trained on. On top of that, a class left without any image to hold out, or with fewer than `leave` others, gives the
+    one with the lowest hash, or takes back those with the highest; only such an image can move when more are added.
 
     Args:
         fraction: From 0 (none) to 1 (all of them).
         purpose: The name of the split, for instance `"validation"`.
+        leave: How many images of a class stay at least.
         same_as: The name of the image with which one goes, of each that is a copy of another.
         progress: Called as `progress(done, total, what)`.
 
     Raises:
-        DataError: If a class has fewer than two images to divide, where copies count as one.
+        DataError: If a class has no more than `leave` images to divide, where copies count as one.
     """
     told = counted(names, progress, f"dividing off the {purpose} images", len(names))
     draws = np.array([random.fraction(seed, purpose, name) for name in told])
@@ -51,19 +53,17 @@ def hold_out(
     if fraction <= 0 or fraction >= 1:
         return held
     classes = _members(labels, np.unique(first).tolist())
-    single = [label for label, members in classes.items() if len(members) < 2]
-    if single:
+    few = [label for label, members in classes.items() if len(members) <= leave]
+    if few:
         raise DataError(
-            f"Each class needs at least 2 images where {purpose} images are held out, one for each side; copies count "
-            f"once. Received a single one for {quoted(single)}. Add images, remove the class, "
-            f"or set data.{purpose} = 0."
+            f"Each class needs at least {leave + 1} images where {purpose} images are held out, one for these and "
+            f"{leave} for what else there is; copies count once. Received fewer for {quoted(few)}. Add images, remove "
+            f"the class, or set data.{purpose} = 0."
         )
     for members in classes.values():
         members = sorted(members, key=lambda index: (draws[index], names[index]))
-        if not held[members].any():
-            held[members[0]] = True
-        elif held[members].all():
-            held[members[-1]] = False
+        count = min(max(int(held[members].sum()), 1), len(members) - leave)
+        held[members] = np.arange(len(members)) < count
     return held[first]
 
 

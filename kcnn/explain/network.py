@@ -90,7 +90,8 @@ class TakenApart:
         self._last_map()
         names = list({shape[:2]: name for name, shape in self._maps()}.values())
         model = keras.Model(self._graph.inputs[0], {name: self._output(name) for name in names})
-        return {name: ops.convert_to_numpy(maps) for name, maps in model.predict_on_batch(images).items()}
+        found = model.predict_on_batch(images)  # in another order on JAX
+        return {name: ops.convert_to_numpy(found[name]) for name in names}
 
     # ------------------------------------------------------------ derivatives
 

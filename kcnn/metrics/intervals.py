@@ -33,8 +33,10 @@ def balanced(correct, support):
     correct, support = (np.asarray(values, "float64")[np.asarray(support) > 0] for values in (correct, support))
     recalls = correct / support
     mean = float(recalls.mean())
-    # A single image tells no variance of its class; the mean of all classes stands in.
-    own = np.where(support > 1, recalls * (1 - recalls), mean * (1 - mean)) / np.maximum(support - 1, 1)
+    # A class of few images that are all right, or all wrong, would seem to have no variance, and a single image tells
+    # none: each is taken with one image more, of the mean of all classes.
+    drawn = (correct + mean) / (support + 1)
+    own = drawn * (1 - drawn) / np.maximum(support - 1, 1)
     variance = float(own.sum()) / len(support) ** 2
     equal = len(support) ** 2 / float((1 / support).sum())  # where all recalls are alike
     count = mean * (1 - mean) / variance if variance > 0 else equal

@@ -36,7 +36,7 @@ def cosine(
     steps = np.arange(epochs * steps_per_epoch)
     if per == "epoch":
         steps = steps // steps_per_epoch * steps_per_epoch
-    progress = np.clip((steps - warmup) / (len(steps) - warmup), 0.0, 1.0)
+    progress = np.clip((steps - warmup) / max(len(steps) - warmup, 1), 0.0, 1.0)
     factors = final + (1.0 - final) * 0.5 * (1.0 + np.cos(np.pi * progress))
     return _warm_up(factors, steps_per_epoch, warmup_epochs, epochs)
 

@@ -10,7 +10,7 @@ import threading
 
 from kcnn import backend
 from kcnn import recipe as recipes
-from kcnn.errors import KcnnError, UsageError
+from kcnn.errors import BackendError, KcnnError, UsageError
 
 # ---------------------------------------------------------------- the parent's side
 
@@ -25,7 +25,8 @@ class Child:
     Args:
         module: Name of the module.
         name: The backend.
-        folder: A folder for what the process says on stderr; its last line is told where it ends early.
+        folder: A temporary folder: for what the process says on stderr, whose last line is told where it ends early,
+            and for its own temporary files.
         environment: Variables beside those of this process.
     """
 
@@ -36,6 +37,7 @@ class Child:
         self.environment = {
             **os.environ,
             "KERAS_BACKEND": name,
+            "TMPDIR": str(folder),  # what it has no time to remove goes with that folder
             **backend.SHARED_GPU,
             **(environment or {}),
         }
@@ -68,7 +70,7 @@ class Child:
         """Return the answer to the oldest request that has none.
 
         Raises:
-            UsageError, KcnnError: What the process could not do.
+            BackendError, UsageError, KcnnError: What the process could not do.
             EndedEarlyError: It ended.
         """
         line = self.process.stdout.readline()
@@ -78,7 +80,8 @@ class Child:
             raise EndedEarlyError(f"{self.name}: the process ended early: {lines[-1]}")
         found = json.loads(line)
         if "error" in found:
-            kind = UsageError if found["exit_code"] == UsageError.exit_code else KcnnError
+            other = UsageError if found["exit_code"] == UsageError.exit_code else KcnnError
+            kind = BackendError if found["kind"] == BackendError.__name__ else other
             raise kind(f"{self.name}: {found['error']}")
         return found
 
@@ -129,7 +132,7 @@ class Requests:
         try:
             yield
         except KcnnError as error:
-            self.answer({"error": str(error), "exit_code": error.exit_code})
+            self.answer({"error": str(error), "kind": type(error).__name__, "exit_code": error.exit_code})
 
 
 def begin(recipe_text):

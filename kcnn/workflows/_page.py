@@ -4,6 +4,8 @@ import shlex
 
 import jinja2
 
+from kcnn.amount import percent
+
 
 def template(name):
     """Return a template of this folder; what is filled in is escaped, and what is missing is an error."""
@@ -20,7 +22,7 @@ def template(name):
 
 def share(value, digits=2):
     """Return a share of 1 as a percentage."""
-    return "n/a" if value is None else f"{value:.{digits}%}"
+    return "n/a" if value is None else percent(value, digits)
 
 
 def number(value, digits=4):

@@ -11,7 +11,7 @@ from pathlib import Path
 from kcnn import backend
 from kcnn.run import Run
 from kcnn.workflows._child import Requests, begin
-from kcnn.workflows._prepare import prepare
+from kcnn.workflows._prepare import check_validation, prepare
 
 STATUS = Path("/proc/self/status")  # of Linux
 
@@ -35,6 +35,7 @@ def serve():
         imported = time.perf_counter() - start
         backend.check_device(os.environ["KERAS_BACKEND"], request["device"])
         recipe, dataset, weights = prepare(recipe)
+        check_validation(recipe.callbacks, dataset)
         with tempfile.TemporaryDirectory(prefix="kcnn-bench-") as folder:
             _train(recipe, dataset, weights, request, Run(Path(folder)), requests, imported)
 
@@ -42,6 +43,7 @@ def serve():
 def _train(recipe, dataset, weights, request, run, requests, imported):
     from kcnn.assemble import ValidationSequence, assemble, callbacks
     from kcnn.callbacks.checkpoints import SaveCheckpoints
+    from kcnn.callbacks.early_stopping import EarlyStopping
     from kcnn.callbacks.one_training import OneTraining
     from kcnn.kernels import kernels
 
@@ -50,15 +52,17 @@ def _train(recipe, dataset, weights, request, run, requests, imported):
     steps = min(request["steps"], in_epoch)
     rounds = request["rounds"]
     # Rounds may take more steps than the recipe has.
-    epochs = max(recipe.epochs, 1 + math.ceil(rounds * steps / max(in_epoch - 1, 1)))
+    wanted = recipe.epochs
+    epochs = max(wanted, 1 + math.ceil(rounds * steps / max(in_epoch - 1, 1)))
     recipe = recipe.model_copy(update={"epochs": epochs})
     training = assemble(recipe, dataset, weights)
-    training.enter(max(training.stages, key=lambda stage: stage.last - stage.first))  # whose speed counts most
+    training.enter(max(training.stages, key=lambda stage: min(stage.last, wanted) - stage.first))  # the longest
     validation, evaluated = None, 0
     if training.validation is not None:
         some = _Some(training.validation.batches, request["steps"])
         validation, evaluated = ValidationSequence(some), some.images
     own, _ = callbacks(recipe, training, run)
+    own = [each for each in own if not isinstance(each, EarlyStopping)]  # a round is no epoch
     saving = SaveCheckpoints(run.checkpoints, own, {}, epochs=rounds, steps_per_epoch=steps, seconds=math.inf)
     watching = OneTraining(
         [*own, saving, _turns(requests, start)],

@@ -8,7 +8,7 @@ from pathlib import Path
 from kcnn import backend
 from kcnn import recipe as recipes
 from kcnn.environment import machine
-from kcnn.errors import KcnnError, UsageError
+from kcnn.errors import BackendError, KcnnError, UsageError
 from kcnn.registry import did_you_mean
 from kcnn.schema import Recipe
 from kcnn.workflows import _measured
@@ -141,7 +141,7 @@ def _together(recipe, names, folder, steps, rounds, device, report):
             report(name, recipe.precision, "starting")
             variables = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
             child = stack.enter_context(Child("kcnn.workflows._speed", name, folder, variables))
-            with _noted(failures, name, recipe.precision, EndedEarlyError):
+            with _noted(failures, name, recipe.precision, (EndedEarlyError, BackendError)):
                 child.ask(recipe=text, device=device, steps=steps, rounds=rounds + 1)
                 facts[name] = child.answer()
                 answers[name] = []

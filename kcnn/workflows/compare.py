@@ -58,10 +58,11 @@ def _check_images(named, data_path, split, progress):
         count = len(getattr(dataset, split))
         first = first or (name, dataset.fingerprint, count)
         if dataset.fingerprint != first[1]:
+            hint = f"Some of those at {data_path} are what one of them was trained on. " if data_path else ""
             raise UsageError(
                 "Runs can be compared only on the same images with the same labels. "
                 f"Those of {first[0]} and {name} differ ({first[2]:,} and {count:,} images). "
-                "Name one set with --data PATH."
+                f"{hint}Name {'others' if data_path else 'one set'} with --data PATH."
             )
 
 

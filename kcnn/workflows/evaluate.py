@@ -11,7 +11,8 @@ from kcnn import recipe as recipes
 from kcnn.anatomy.macs import count_macs
 from kcnn.classifier import Classifier
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from kcnn.data.loading import fingerprint_of, load_source
+from kcnn.data.fingerprint import fingerprint
+from kcnn.data.loading import divided, load_source
 from kcnn.errors import DataError, RunError, UsageError
 from kcnn.explain.cam import grad_cam
 from kcnn.explain.maps import normalise
@@ -199,7 +200,7 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
         moved = recipe.data.model_copy(update={"name": "folder", "path": data_path})
         recipe = recipe.model_copy(update={"data": moved})
     source = data.find_source(recipe.data, class_names, progress)
-    own = not data_path or _is_of_run(run, source, recipe, progress)
+    own = not data_path or (split not in source.splits and _is_of_run(run, source, recipe, progress))
     config = recipe.data if own else recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})
     dataset = load_source(
         source,
@@ -212,22 +213,29 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
         progress=progress,
     )
     if getattr(dataset, split) is None:
-        raise DataError(f"The data has no {split} images, and data.{split} holds none out. Name some with --data PATH.")
+        whose = "These are the run's own images: it" if own and data_path else "The data"
+        raise DataError(
+            f"{whose} has no {split} images, and data.{split} holds none out. Name others with --data PATH."
+        )
     return dataset, recipe if own else None
 
 
 def _is_of_run(run, source, recipe, progress):
-    """Return whether a source without splits holds the very images that the run was trained and validated on.
+    """Return whether a source holds the very images that the run was trained and validated on.
 
     Measured whole they would seem unseen.
     """
     known = run.known_environment().get("data") or {}
-    if set(source.splits) != {"train"} or "fingerprint" not in known:
+    if "fingerprint" not in known:
         return False
     try:
-        return fingerprint_of(source, recipe.data, recipe.seed, progress=progress) == known["fingerprint"]
+        listings = divided(source, recipe.data, recipe.seed, progress=progress)
     except DataError:  # it cannot be divided so
         return False
+    counts = [len(listings.get(split, ())) for split in ("train", "validation")]
+    if sum(counts) < known.get("train", 0) + known.get("validation", 0):  # there may be more, which could not be read
+        return False
+    return fingerprint(listings, progress) == known["fingerprint"]
 
 
 def with_prefix(metrics, tta):

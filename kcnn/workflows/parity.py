@@ -57,7 +57,7 @@ class Parity:
             "weights", "biases", "statistics", the largest absolute differences between the runs after the step.
         checks: What has a tolerance.
         biases: Paths of the biases in front of a batch norm, which are compared apart.
-        logits: {name: {"difference", "agreement", "accuracy"}} of the trained networks on held-out images.
+        logits: {name: {"difference", "agreement"}} of the trained networks on held-out images.
     """
 
     recipe: str

@@ -97,6 +97,7 @@ def _batches(model, images, top, threshold, embeddings, total, done, progress):
     ):
         for lot, pixels, bad in ready:
             probabilities, features = _asked(model, pixels, embeddings)
+            numbers(probabilities[[row for row in range(len(lot)) if row not in bad]])  # other rows are no images
             found = []
             for row, one in enumerate(lot):
                 if row in bad:
@@ -150,10 +151,7 @@ def _filled_up(count, size):
 
 def _asked(model, pixels, embeddings):
     """Return probabilities and embeddings, or None, of each row."""
-    if not embeddings:
-        return numbers(model.probabilities(pixels)), None
-    probabilities, features = model.probabilities_and_embeddings(pixels)
-    return numbers(probabilities), features
+    return model.probabilities_and_embeddings(pixels) if embeddings else (model.probabilities(pixels), None)
 
 
 def _best(probabilities, class_names, top):

@@ -179,20 +179,21 @@ def _area(share):
 
 
 def _bin(row):
-    return f"{row['count']:,} images of confidence {row['low']:.2f} to {row['high']:.2f}, {row['accuracy']:.1%} right"
+    right = percent(row["accuracy"], 1)
+    return f"{row['count']:,} images of confidence {row['low']:.2f} to {row['high']:.2f}, {right} right"
 
 
 def _corruption_chart(evaluation):
     clean = evaluation.metrics["accuracy"]
     series = {
         name: [
-            (strength, value, f"{name}, strength {strength}: {value:.1%}", DOT)
+            (strength, value, f"{name}, strength {strength}: {percent(value, 1)}", DOT)
             for strength, value in enumerate([clean, *values])
         ]
         for name, values in evaluation.corruptions.items()
     }
-    ends = "; ".join(f"{name} {values[-1]:.1%}" for name, values in evaluation.corruptions.items())
-    summary = f"Accuracy over strength, from {clean:.1%} without corruption. At strength 5: {ends}."
+    ends = "; ".join(f"{name} {percent(values[-1], 1)}" for name, values in evaluation.corruptions.items())
+    summary = f"Accuracy over strength, from {percent(clean, 1)} without corruption. At strength 5: {ends}."
     return chart("Accuracy", "strength", series, summary=summary, y_range=(0, 1), whole_x=True)
 
 

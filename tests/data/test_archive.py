@@ -119,6 +119,13 @@ def test_a_name_that_is_no_utf8_is_damage(tmp_path, where):
         folder(str(path))
 
 
+def test_an_archive_without_its_beginning_is_damaged(tmp_path, write_classes):
+    path = pack(write_classes(tmp_path / "pets"), tmp_path / "pets.zip")
+    path.write_bytes(path.read_bytes()[300:])
+    with pytest.raises(DataError, match="not a whole archive"):
+        folder(str(path))
+
+
 def test_a_full_disk_is_no_damaged_archive(tmp_path, write_classes, monkeypatch):
     def full(spool, data):
         raise OSError(28, "No space left on device")

@@ -84,6 +84,18 @@ def test_a_damaged_archive_is_named_and_the_rest_goes_on(folder, tmp_path, suffi
     assert f"{archive} is not a whole archive" in found[-1].error
 
 
+def test_an_archive_that_may_not_be_read_is_named_and_the_rest_goes_on(folder, tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    archive = pack(folder, tmp_path / "pets.zip")
+    other = str(next(folder.rglob("*.png")))
+    monkeypatch.setattr(zipfile, "ZipFile", refuse)
+    refused, fine = named_images([str(archive), other])[0]
+    assert refused.error == f"Cannot read {archive}: Permission denied."
+    assert fine.content == other
+
+
 def test_a_damaged_member_of_a_zip_costs_itself_alone(folder, tmp_path):
     archive = pack(folder, tmp_path / "a.zip")
     data, image = archive.read_bytes(), (folder / "10.png").read_bytes()

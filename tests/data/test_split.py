@@ -63,6 +63,15 @@ def test_small_classes_lie_on_both_sides(fraction, count):
         assert not members.all()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_enough_of_a_class_stays_for_the_next_division(seed):
+    names, labels = images(3)
+    held = hold_out(names, labels, 0.9, seed, "test", leave=2)
+    assert [held[[label == other for other in labels]].sum() for label in "abc"] == [1, 1, 1]
+    with pytest.raises(DataError, match="at least 4 images where test"):
+        hold_out(names, labels, 0.9, seed, "test", leave=3)
+
+
 def test_nothing_and_everything():
     names, labels = images(1)
     assert not hold_out(names, labels, 0, 0, "validation").any()

@@ -72,6 +72,14 @@ def test_stages_are_the_last_maps_of_their_size(averaging, images):
     assert {name: maps.shape for name, maps in stages.items()} == {"conv": (5, 8, 8, 6), "features": (5, 4, 4, 6)}
 
 
+def test_stages_come_in_the_order_of_the_network(images):
+    x = inputs = keras.Input((8, 8, 3))
+    for name in ("stem", "middle", "features"):
+        x = layers.Conv2D(2, 2, strides=2, name=name)(x) if name != "stem" else layers.Conv2D(2, 1, name=name)(x)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+    assert list(TakenApart(model).stages(images)) == ["stem", "middle", "features"]
+
+
 @pytest.mark.parametrize("bare", [True, False])
 def test_a_map_may_come_from_an_operation_that_is_no_layer(bare, images, classes):
     keras.utils.set_random_seed(0)

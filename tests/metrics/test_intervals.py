@@ -43,6 +43,14 @@ def test_one_class_or_alike_classes_give_wilsons_interval():
     assert balanced([0, 0], [50, 50]) == (0.0, *wilson(0, 100))
 
 
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_a_class_of_few_images_that_are_all_right_is_not_known_exactly(few):
+    """Half of the mean rests on them."""
+    _, low, high = balanced([500, few], [1000, few])
+    assert high - low > (0.4 if few < 3 else 0.3)
+    assert high - low < balanced([500, 1], [1000, 1])[2] - balanced([500, 1], [1000, 1])[1] + 1e-12
+
+
 def test_classes_without_images_and_single_images_do_no_harm():
     assert balanced([8, 0, 9], [10, 0, 10]) == balanced([8, 9], [10, 10])
     mean, low, high = balanced([1, 0, 1], [1, 1, 1])

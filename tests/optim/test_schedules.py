@@ -29,6 +29,11 @@ def test_warm_up_rises_to_the_peak_and_then_the_schedule_begins():
     assert len(factors) == 100
 
 
+def test_a_warm_up_may_take_every_step():
+    factors = cosine(1, 4, warmup_epochs=0.9)
+    assert factors.tolist() == pytest.approx([0.25, 0.5, 0.75, 1.0])
+
+
 def test_step_falls_at_its_milestones():
     factors = step(6, 2, milestones=[2, 4], gamma=0.1)
     np.testing.assert_allclose(factors, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01])

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -229,10 +230,15 @@ def test_the_table_fits_and_says_what_is_first(kcnn, monkeypatch):
 
 @pytest.mark.once  # all backends take part
 @several_backends
-def test_every_backend_is_measured_and_auto_reads_it(kcnn, empty_cache, never_measured):
+def test_every_backend_is_measured_and_auto_reads_it(kcnn, empty_cache, never_measured, monkeypatch, tmp_path):
+    (left := tmp_path / "left").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
     arguments = ("smoke", "--steps", 3, "--rounds", 2, "--precision", "float32", "--set", "data.limit=100")
-    code, out, err = kcnn("bench", *arguments, "--json")
+    # A round is no epoch that could bring no progress.
+    stopping = ("--set", "callbacks.early_stopping.patience=1", "--set", "callbacks.early_stopping.min_delta=9")
+    code, out, err = kcnn("bench", *arguments, *stopping, "--json")
     assert code == 0, err
+    assert not list(left.iterdir())
     document = json.loads(out)
     assert {found["backend"] for found in document["speeds"]} == set(backend.installed())
     assert document["train"] == 100
@@ -244,7 +250,8 @@ def test_every_backend_is_measured_and_auto_reads_it(kcnn, empty_cache, never_me
         assert found["compile_seconds"] > 0  # not always above a step: PyTorch compiles little, and steps stutter
         assert found["evaluated_per_second"] > 0
         assert 50 < found["memory"] < 5000
-    assert auto(recipe.load("smoke", ("data.limit=100",)))[0] == document["speeds"][0]["backend"]
+    stopped = tuple(each for each in stopping if each != "--set")
+    assert auto(recipe.load("smoke", ("data.limit=100", *stopped)))[0] == document["speeds"][0]["backend"]
 
 
 @pytest.mark.once  # all backends take part
@@ -270,6 +277,28 @@ def test_one_backend_fails_and_the_others_are_measured(empty_cache, monkeypatch)
     assert not cache.folder("bench").exists()  # since tensorflow was not measured
     with pytest.raises(KcnnError, match="torch: the process ended early"):
         bench(recipe.load("smoke"), **options | {"backends": ["torch"]})
+
+
+@pytest.mark.once  # all backends take part
+@several_backends
+def test_a_backend_without_the_device_is_left_out(empty_cache, monkeypatch):
+    real = _child.Child.ask
+
+    def ask(self, **request):
+        real(self, **request | ({"device": "gpu:63"} if self.name == "torch" and "recipe" in request else {}))
+
+    monkeypatch.setattr(_child.Child, "ask", ask)
+    options = {"backends": ["torch", "jax"], "precisions": ["float32"], "steps": 2, "rounds": 1}
+    found = bench(recipe.load("smoke", ("data.limit=100",)), **options)
+    assert [one.backend for one in found.speeds] == ["jax"]
+    assert list(found.failures) == ["torch, float32"]
+
+
+@pytest.mark.once  # all backends take part
+def test_a_mistake_of_the_recipe_is_told_as_by_fit(empty_cache, kcnn):
+    code, _, err = kcnn("bench", "smoke", "--set", "data.validation=0", "--set", "callbacks.best=true")
+    assert code == 2
+    assert "needs validation images" in err
 
 
 @pytest.mark.once  # all backends take part

@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import pytest
 from archives import pack
+from PIL import Image
 
 from kcnn.classifier import Classifier
 from kcnn.data.named import named_images
-from kcnn.errors import RunError, UsageError
+from kcnn.errors import KcnnError, RunError, UsageError
 from kcnn.metrics.calibration import softmax
 from kcnn.workflows import _ahead, _answers
 from kcnn.workflows.predict import predict, predict_batches
@@ -158,6 +159,23 @@ class Brightness:
         self.asked.append(len(images))
         bright = images.mean(axis=(1, 2, 3), dtype="float32") / 255
         return np.stack([1 - bright, bright], axis=1)
+
+
+def test_rows_that_are_no_images_may_be_answered_with_no_numbers(digit_files, tmp_path):
+    """As of a model that divides each image by its deviation; of three images a batch of four is made."""
+
+    class Standardising(Brightness):
+        def probabilities(self, images):
+            found = super().probabilities(images)
+            found[images.std(axis=(1, 2, 3)) == 0] = np.nan
+            return found
+
+    (bad := tmp_path / "bad.png").write_bytes(b"bad")
+    files = [str(bad), *sorted(map(str, digit_files.iterdir()))[:2]]
+    assert [bool(one.error) for one in predict(Standardising(), files)] == [True, False, False]
+    Image.new("L", (8, 8)).save(tmp_path / "black.png")
+    with pytest.raises(KcnnError, match="no numbers"):
+        list(predict(Standardising(), [str(tmp_path / "black.png")]))
 
 
 @pytest.fixture

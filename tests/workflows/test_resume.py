@@ -7,12 +7,13 @@ import threading
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 from resumable import STEPS, At, assert_same, kill, learned, loaded, stopped
 
 from kcnn import checkpoint
 from kcnn.cli.fit import _backend_of
-from kcnn.errors import Interrupted, RunError
+from kcnn.errors import Interrupted, RunError, TrainingError
 from kcnn.run import Run
 from kcnn.workflows.fit import fit, resume
 
@@ -155,6 +156,16 @@ def test_a_second_interruption_does_not_wait(tmp_path):
     run, error = stopped(tmp_path, At(twice, step=STEPS + 2), "run.checkpoint_seconds=1000", error=Interrupted)
     assert "The last checkpoint is kept" in str(error)
     assert checkpoint.latest(run.checkpoints).step == STEPS
+
+
+def test_weights_that_are_no_numbers_take_no_good_ones_place(tmp_path):
+    """The rate explodes with the second epoch, whose loss is looked at only at its end."""
+    rates = ("schedule.name=step", "schedule.milestones=[1]", "schedule.gamma=1e30", "optimizer.accumulation_steps=1")
+    run, error = stopped(tmp_path, At(lambda: None), "run.checkpoint_seconds=0", *rates, error=TrainingError)
+    assert "(epoch 2)" in str(error)
+    latest = checkpoint.latest(run.checkpoints)
+    assert latest.step == STEPS + 1
+    assert all(np.isfinite(weight).all() for weight in latest.state["weights"])
 
 
 def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, whole):
