@@ -95,6 +95,10 @@ class Classifier:
 
 def load_model(path):
     """Load a .keras file without running any code in it; raise `RunError` where it is not a classifier."""
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror}.") from error
     if not zipfile.is_zipfile(path):  # of which Keras says that there is no such file
         raise RunError(f"Keras cannot load {path}: it is damaged, no zip archive as .keras files are.")
     try:

@@ -85,18 +85,21 @@ def _processor() -> str:
 
 def _git_commit() -> str | None:
     """Return the commit that kcnn itself is at, where it runs from a checkout."""
+    package = Path(__file__).resolve().parent
     try:
         result = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
+            ["git", "rev-parse", "--show-toplevel", "HEAD"],
+            cwd=package,
             capture_output=True,
             text=True,
             timeout=10,
             check=True,
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None
-    return result.stdout.strip()
+    top, commit = result.stdout.splitlines()
+    # Installed into an environment inside of another project, it is below that one's checkout.
+    return commit if Path(top).resolve() == package.parent else None
 
 
 def command_line() -> str:

@@ -79,9 +79,9 @@ def check_writable(folder: Path | str) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file whole or not at all; what is no UTF-8 in a path is spelled out, as in `caf\\udce9`."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def hold(handle: int, taken: str) -> None:
@@ -245,6 +245,10 @@ class Run:
     @property
     def calibration(self) -> Path:
         return self.path / "calibration.json"
+
+    @property
+    def skipped(self) -> Path:
+        return self.path / "skipped.json"
 
     @property
     def environment(self) -> Path:

@@ -157,7 +157,7 @@ def _show(run, as_json):
             f"Validation accuracy {metrics['val_accuracy']:.2%} on {metrics['val_count']:,} images, "
             f"{metrics['parameters']:,} parameters, {metrics['seconds']:.0f} s of training."
         )
-    skipped = run.path / "skipped.json"
+    skipped = run.skipped
     if skipped.exists():
         click.echo(f"Left out {len(run.read_json(skipped))} files or folders; {skipped} says which and why.")
     click.echo(f"Run: {run.path}")

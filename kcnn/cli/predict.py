@@ -77,8 +77,11 @@ def command(run, images, calibrated, form, output, resume, null, backend, device
         if output:
             from kcnn.workflows.predict_to_file import predict_to_file
 
-            again = shlex.join(["kcnn", *sys.argv[1:], *([] if resume else ["--resume"])])
-            about = {"form": form, "source": run, "resume": resume, "command": again, "watch": told.add}
+            again = sys.argv[1:]
+            if not resume:
+                again.insert(again.index("--") if "--" in again else len(again), "--resume")
+            about = {"form": form, "source": run, "resume": resume, "watch": told.add}
+            about["command"] = shlex.join(["kcnn", *again])
             count, unread = predict_to_file(model, images, output, **about, **options)
         else:
             _show(model, images, form, told, listed is not None, options)

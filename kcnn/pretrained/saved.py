@@ -14,6 +14,9 @@ from kcnn.errors import WeightsError
 from kcnn.pretrained.weights import Weights
 from kcnn.run import Run
 
+# What zip, zlib and HDF5 raise of damaged files.
+DAMAGE = (OSError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile, zlib.error)
+
 
 class Saved(Weights):
     """What a `.keras` file (with labels.json beside it in a run), or a `.weights.h5` file holds.
@@ -31,7 +34,7 @@ class Saved(Weights):
         try:
             self.digest = sha256(self.path)
             self.mean, self.std = _normalisation(self._config())
-        except (OSError, ValueError, TypeError, AttributeError, LookupError, zipfile.BadZipFile) as error:
+        except (*DAMAGE, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"Cannot read weights from {path}: {getattr(error, 'strerror', None) or error}."
             ) from error
@@ -54,7 +57,7 @@ class Saved(Weights):
                     content = io.BytesIO(file.read("model.weights.h5"))
             with h5py.File(content, "r") as file:
                 yield _by_name(file)  # of a damaged file some numbers cannot be read, which only their reader notices
-        except (OSError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             raise WeightsError(f"{self.source} holds no weights as Keras 3 saves them: {error}") from error
 
 

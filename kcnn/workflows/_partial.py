@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 
 from kcnn.data.counted import counted
-from kcnn.errors import Interrupted, UsageError
+from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.run import hold, replaceable, write_text
 
 SECONDS = 1.0  # between two notes
@@ -56,22 +56,22 @@ class Partial:
 
     def open(self, resume):
         """Begin the file, or go on with it. Raises `UsageError` where it is whole, or another's."""
-        if self.part.exists():
-            if not resume:
-                raise UsageError(
-                    f"{self.part} holds the answers of a call that was stopped. "
-                    "Go on with it by --resume, or delete it to begin anew."
-                )
-            self._hold("r+b")
+        begun = self.part.exists()
+        if begun and not resume and (self._notes.exists() or self.part.stat().st_size):
+            raise UsageError(
+                f"{self.part} holds the answers of a call that was stopped. "
+                "Go on with it by --resume, or delete it to begin anew."
+            )
+        if resume and not begun and self.path.exists():
+            self.remove_notes()  # of a call that was killed at its very end
+            raise UsageError(f"{self.path} is whole already; there is nothing to resume.")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._hold("r+b" if begun else "xb")
+        if begun:
             self.note = self._recalled()
             self._file.seek(self.note.bytes)
             self._file.truncate()
-            return
-        if resume and self.path.exists():
-            raise UsageError(f"{self.path} is whole already; there is nothing to resume.")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write_note()
-        self._hold("wb")
 
     def rest(self, images, progress=None):
         """Yield the images that are not answered yet; raise `UsageError` where those before them are others."""
@@ -112,7 +112,7 @@ class Partial:
         """Give the file its name."""
         os.fsync(self._file.fileno())
         self.part.replace(self.path)
-        self._remove_notes()
+        self.remove_notes()
 
     def close(self):
         if self._file:
@@ -120,16 +120,20 @@ class Partial:
 
     def remove(self):
         self.part.unlink(missing_ok=True)
-        self._remove_notes()
+        self.remove_notes()
 
-    def _remove_notes(self):
+    def remove_notes(self):
         half_done = self.path.parent.glob(f".{glob.escape(self._notes.stem)}-*.json")  # by a process that was killed
         for path in (self._notes, *half_done):
             path.unlink(missing_ok=True)
 
     def _hold(self, mode):
-        self._file = self.part.open(mode)
-        hold(self._file.fileno(), f"Another process is writing {self.part} right now.")
+        taken = f"Another process is writing {self.part} right now."
+        try:
+            self._file = self.part.open(mode)
+        except FileExistsError as error:  # it began in this very moment
+            raise RunError(taken) from error
+        hold(self._file.fileno(), taken)
 
     def _write_note(self):
         write_text(self._notes, json.dumps({"identity": self.identity, **asdict(self.note)}, indent=2) + "\n")
@@ -140,6 +144,8 @@ class Partial:
             before, note = found.pop("identity"), Note(**found)
             whole = self.part.stat().st_size >= note.bytes
         except FileNotFoundError as error:
+            if not self.part.stat().st_size:  # of a call that was killed as it began
+                return Note()
             raise UsageError(
                 f"{self._notes} is missing, which says how far {self.part.name} is. "
                 "Bring it back, or delete that file to begin anew."
@@ -178,6 +184,9 @@ def growing(path, identity, *, resume, command):
             yield partial
             partial.finish()
         except KeyboardInterrupt:
+            if not partial.part.exists():  # it has its name already
+                partial.remove_notes()
+                raise
             if not partial.note.images:
                 partial.remove()
                 raise

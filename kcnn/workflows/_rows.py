@@ -101,7 +101,7 @@ class ParquetRows:
     def write(self, predictions):
         for one in predictions:
             self._waiting.append(self._row(one))
-            self._values += 0 if one.embedding is None else len(one.embedding)
+            self._values += len(one.top) + (0 if one.embedding is None else len(one.embedding))
             if len(self._waiting) >= ROWS or self._values >= VALUES:
                 self._flush()
 

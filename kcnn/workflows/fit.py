@@ -114,6 +114,8 @@ def resume(run, *, recipe=None, force=False, command=None, extra_callbacks=(), l
             environment = now
 
         def restored():
+            if latest and identity != before:  # or else a kill before the next one would leave two recipes
+                checkpoint.save(run.checkpoints, latest.step, latest.state | {"identity": identity})
             write_text(run.recipe, recipes.to_toml(recipe))
             run.write_json(run.environment, environment)
 
@@ -131,10 +133,6 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
     training = assemble(recipe, dataset, None if resumed else weights)
     if training.loaded:
         say(str(training.loaded))
-    run.write_json(run.labels, dataset.class_names)
-    if dataset.skipped:
-        skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
-        run.write_json(run.path / "skipped.json", skipped)
     own, history = callbacks(recipe, training, run)
     steps = training.batches.steps_per_epoch
     step = resumed.step if resumed else 0
@@ -174,6 +172,7 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
                 "give it more epochs."
             )
         restored()
+        _tell_data(run, dataset)
         if not stopped:
             _fit(training, watching, step, recipe.epochs, say)
         watching.end()
@@ -184,6 +183,16 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
         write_report(run)  # last, since a run is whole without it
     except OSError as error:
         say(f"The run is finished, but not its report: {error.strerror}. It is written by: {run.evaluate_command}")
+
+
+def _tell_data(run, dataset):
+    """Write the classes, and which images were skipped, if any were."""
+    run.write_json(run.labels, dataset.class_names)
+    if dataset.skipped:
+        skipped = [{"image": image, "reason": reason} for image, reason in dataset.skipped]
+        run.write_json(run.skipped, skipped)
+    else:
+        run.skipped.unlink(missing_ok=True)  # of the data before a forced resume
 
 
 def _fit(training, watching, step, epochs, say):

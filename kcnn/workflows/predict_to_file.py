@@ -10,6 +10,7 @@ from kcnn import __version__
 from kcnn.digest import sha256
 from kcnn.formats import exported
 from kcnn.run import Run, atomic
+from kcnn.workflows._child import ended_by_sigterm
 from kcnn.workflows._partial import growing
 from kcnn.workflows._rows import ParquetRows, text_rows
 from kcnn.workflows.predict import as_named, predict_batches
@@ -32,8 +33,13 @@ def predict_to_file(model, images, path, *, form, source, resume=False, command=
 
     Raises:
         UsageError: As `predict_batches`; or what is there was begun with another model, other options or images.
-        Interrupted: Ctrl-C came, and there is something to go on with.
+        Interrupted: Ctrl-C or SIGTERM came, and there is something to go on with.
     """
+    with ended_by_sigterm():
+        return _write(model, images, path, form, source, resume, command, watch, options)
+
+
+def _write(model, images, path, form, source, resume, command, watch, options):
     images = (as_named(one) for one in images if one is not None)
     known = options.get("threshold") is not None
     if form in APPENDED:

@@ -3,13 +3,14 @@
 import keras
 
 from kcnn import recipe as recipes
-from kcnn.errors import Interrupted, RunError
+from kcnn.errors import Interrupted, RunError, UsageError
 from kcnn.metrics.spread import spread
 from kcnn.pretrained import located
 from kcnn.run import DEFAULT_PARENT, Run, Seeds
 from kcnn.workflows._plan import read_plan
 from kcnn.workflows.evaluate import evaluate, with_prefix
 from kcnn.workflows.fit import fit, resume
+from kcnn.workflows.report import write_report
 
 
 def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **options):
@@ -40,7 +41,17 @@ def fit_seeds(recipe, count, *, out=DEFAULT_PARENT, name=None, stem=None, **opti
 
 
 def resume_seeds(seeds, *, force=False, **options):
-    """Finish the seeds that are not, as if nothing had happened; return {metric: `Spread`}."""
+    """Finish the seeds that are not, as if nothing had happened; return {metric: `Spread`}.
+
+    Raises:
+        UsageError: They were begun on another backend, and `force` is not given.
+    """
+    began, now = read_plan(seeds)[2], keras.config.backend()
+    if began and began != now and not force:
+        raise UsageError(
+            f"The seeds of {seeds.path} were begun on {began}, and would go on on {now}. Leave --backend out, or let "
+            "--force mix them."
+        )
     return _train(seeds, force=force, **options)
 
 
@@ -50,6 +61,9 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
     for number, seed in enumerate(planned, 1):
         run = seeds.run(seed)
         if run.model.is_file():
+            if run.checkpoints.is_dir():  # it was killed at its very end
+                run.remove_checkpoints()
+                write_report(run)
             continue
         say(f"Seed {seed}, {number} of {len(planned)}")
         try:

@@ -32,6 +32,14 @@ def test_force_goes_on_with_a_changed_recipe(half):
     assert recipe.load(half.recipe).epochs == 6
 
 
+def test_what_was_forced_and_killed_at_once_goes_on_unforced(half):
+    """The recipe of the folder is that of the checkpoint, also before the next one is saved."""
+    changed = recipe.load(half.recipe, ("epochs=5",))
+    with pytest.raises(Killed):
+        resume(half, recipe=changed, force=True, extra_callbacks=[At(kill, step=1)])
+    assert resume(Run.open_unfinished(half.path)).read_history()[-1]["epoch"] == 5
+
+
 def test_force_goes_on_without_validation_images(half):
     """History, curves and report then know them of the first epochs alone."""
     settings = ("data.validation=0.0", "callbacks.best=false", "callbacks.early_stopping.monitor=loss")
@@ -56,7 +64,8 @@ def test_fewer_steps_than_are_done_end_the_run(tmp_path, epochs):
 
 
 def test_a_training_that_has_no_epoch_and_no_step_left_is_told(tmp_path):
-    run, _ = stopped(tmp_path, At(kill, step=3), "run.checkpoint_seconds=0")
+    settings = ("run.checkpoint_seconds=0", "optimizer.accumulation_steps=1")
+    run, _ = stopped(tmp_path, At(kill, step=3), *settings)
     with pytest.raises(UsageError, match="more epochs"):
         resume(run, recipe=recipe.load(run.recipe, ("epochs=1", "batch_size=200")), force=True)
 

@@ -341,6 +341,48 @@ def test_another_process_at_work_is_told(begun, write):
             write(begun, resume=True)
 
 
+def test_two_that_begin_at_once_do_not_spoil_each_other(write, tmp_path, monkeypatch):
+    """The second sees no file, and finds it when it wants to make it."""
+    path = tmp_path / "answers.csv"
+    before = _partial.Partial._hold
+
+    def begins(partial, mode):
+        monkeypatch.setattr(_partial.Partial, "_hold", before)
+        assert write(path) == (22, 2)
+        path.rename(partial.part)  # as it is while the other one writes
+        before(partial, mode)
+
+    monkeypatch.setattr(_partial.Partial, "_hold", begins)
+    with pytest.raises(RunError, match="Another process is writing"):
+        write(path)
+    assert path.with_name("answers.csv.part").read_text().startswith("image,rank")
+
+
+def test_a_call_that_was_killed_as_it_began_is_no_obstacle(write, tmp_path):
+    path = tmp_path / "answers.csv"
+    path.with_name("answers.csv.part").touch()
+    assert write(path) == (22, 2)
+    assert os.listdir(tmp_path) == ["answers.csv"]
+
+
+def test_a_note_that_outlived_its_file_goes(write, tmp_path):
+    path = tmp_path / "answers.csv"
+    write(path)
+    path.with_name("answers.csv.part.json").write_text("{}")
+    with pytest.raises(UsageError, match="whole already"):
+        write(path, resume=True)
+    assert os.listdir(tmp_path) == ["answers.csv"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_sigterm_ends_as_ctrl_c_does(form, write, tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / f"answers.{form}"
+    with pytest.raises(Interrupted if form == "csv" else KeyboardInterrupt):
+        write(path, watch=lambda predictions: signal.raise_signal(signal.SIGTERM))
+    assert sorted(os.listdir(tmp_path)) == (["answers.csv.part", "answers.csv.part.json"] if form == "csv" else [])
+
+
 @pytest.mark.parametrize("damage", ["note", "rows"])
 def test_what_is_damaged_is_told(begun, write, damage):
     if damage == "note":

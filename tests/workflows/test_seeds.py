@@ -1,6 +1,7 @@
 """Several seeds of one recipe: how much of a result is luck."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import keras
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 from kcnn import recipe
-from kcnn.errors import Interrupted
-from kcnn.run import Seeds
+from kcnn.errors import Interrupted, UsageError
+from kcnn.run import Run, Seeds
 from kcnn.workflows.evaluate import evaluate
 from kcnn.workflows.fit import fit
 from kcnn.workflows.seeds import evaluate_seeds, fit_seeds, resume_seeds
@@ -47,8 +48,6 @@ def test_all_are_evaluated_on_the_same_test_images(three):
 
 
 def test_what_views_give_is_kept_beside_the_plain_figures(three, tmp_path, monkeypatch):
-    import shutil
-
     seeds = Seeds(shutil.copytree(three[0].path, tmp_path / "s"))
     before = json.loads(seeds.plan.read_text())["metrics"]
     values = iter([0.5, 0.6, 0.7])
@@ -91,6 +90,26 @@ def test_the_plan_knows_its_backend_before_any_seed_does(three, tmp_path, kcnn):
     code, _, err = kcnn("fit", "--resume", tmp_path / "s")
     assert code == 2
     assert "'no-such' (on which the training began)" in err
+
+
+def test_another_backend_is_refused_where_no_seed_has_a_checkpoint(three, tmp_path, monkeypatch):
+    seeds = Seeds(shutil.copytree(three[0].path, tmp_path / "s"))
+    seeds.run(2).remove()
+    other = "jax" if keras.config.backend() != "jax" else "torch"
+    Run(seeds.path).write_json(seeds.plan, json.loads(seeds.plan.read_text()) | {"backend": other})
+    with pytest.raises(UsageError, match=f"begun on {other}, and would go on on {keras.config.backend()}"):
+        resume_seeds(seeds)
+    assert not seeds.run(2).path.exists()
+
+
+def test_a_seed_that_was_killed_at_its_end_is_tidied(three, tmp_path):
+    seeds = Seeds(shutil.copytree(three[0].path, tmp_path / "s"))
+    last = seeds.run(2)
+    shutil.rmtree(last.report)
+    last.checkpoints.mkdir()
+    resume_seeds(seeds)
+    assert not last.checkpoints.exists()
+    assert (last.report / "index.html").is_file()
 
 
 def test_a_seed_that_was_killed_as_it_began_is_made_again(three, tmp_path):
@@ -136,8 +155,6 @@ def test_mistakes_in_the_call(kcnn, three, arguments, message):
 
 
 def test_a_missing_seed_is_told(kcnn, three, tmp_path):
-    import shutil
-
     copy = shutil.copytree(three[0].path, tmp_path / "s")
     shutil.rmtree(copy / "seed1")
     code, _, err = kcnn("evaluate", copy)
