@@ -96,6 +96,20 @@ def hold(handle: int, taken: str) -> None:
         pass  # a file system without locks
 
 
+@contextlib.contextmanager
+def alone(folder: Path, taken: str) -> Iterator[None]:
+    """Hold a folder for this process; raise `RunError` with `taken` where another one has it."""
+    if not fcntl:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        hold(handle, taken)
+        yield
+    finally:
+        os.close(handle)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder. Its file names are the same for every run; see README.md, "A run"."""
@@ -196,15 +210,8 @@ class Run:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process alone; raise `RunError` where another one trains it."""
-        if not fcntl:
+        with alone(self.path, f"Another process is training {self.path} right now."):
             yield
-            return
-        handle = os.open(self.path, os.O_RDONLY)
-        try:
-            hold(handle, f"Another process is training {self.path} right now.")
-            yield
-        finally:
-            os.close(handle)
 
     @property
     def resume_command(self) -> str:

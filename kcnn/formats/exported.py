@@ -91,13 +91,15 @@ def found(path):
     Raises:
         RunError: It has the name of an export, and there is none.
     """
+    # A SavedModel is a folder, and has none.
+    suffixes = {name: suffix for name in FORMATS.names() if (suffix := FORMATS.get(name).SUFFIX)}
     for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
         if candidate.is_dir():
             return _in_folder(candidate)
-        for name in FORMATS.names():
-            if candidate.is_file() and candidate.suffix == FORMATS.get(name).SUFFIX:
+        for name, suffix in suffixes.items():
+            if candidate.is_file() and candidate.suffix == suffix:
                 return name, candidate
-    if Path(path).suffix in {FORMATS.get(name).SUFFIX for name in FORMATS.names()} - {""}:
+    if Path(path).suffix in suffixes.values():
         raise RunError(f"There is no file {path}.")
     return None
 
@@ -118,6 +120,7 @@ def _in_folder(folder):
 
 def _check_certificate(file):
     """Raise `RunError` where the certificate beside a file is about other bytes; a file may lie without one."""
+    file = file.absolute()  # that of "." has a parent and a name
     path = file.parent / CERTIFICATE
     certified = _certified(path, "exported")
     if not any(name == file.name or name.startswith(f"{file.name}/") for name in certified):

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import contextlib
+import threading
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,6 +16,9 @@ from kcnn.errors import ImageError
 from kcnn.serving.refused import Refused
 
 NAME = 200  # letters of a name that are given back
+COMMAS = 1000  # that an element of a body in JSON may hold: a name may, base64 does not
+LARGE = 8_000_000  # pixels; images above are decoded one at a time, since several copies of one are in memory
+_one_large = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ async def _of_form(request, limits):
 
 
 def _of_json(body, limits):
+    if body.count(b",") > COMMAS * limits.images:  # each element would be made before the list is known to be too long
+        raise _too_many(limits)
     try:
         images = Images.model_validate_json(body).images
     except ValidationError as error:
@@ -117,8 +124,9 @@ def pixels_of(one, image_shape, resize, most_pixels):
     """
     data = _unwrapped(one.data) if isinstance(one.data, str) else one.data
     height, width, _ = peek(data, most_pixels)
-    # A copy: what Pillow gives may not be written to, and PyTorch says so of any such array.
-    return np.array(read_pixels(data, image_shape, resize)), (height, width)
+    with _one_large if height * width > LARGE else contextlib.nullcontext():
+        # A copy: what Pillow gives may not be written to, and PyTorch says so of any such array.
+        return np.array(read_pixels(data, image_shape, resize)), (height, width)
 
 
 def _unwrapped(text):

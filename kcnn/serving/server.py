@@ -54,12 +54,13 @@ def address_of(bound):
 
 
 class Patient(H11Protocol):
-    """HTTP/1.1 with an end to patience: a request whose head does not come is not waited for.
+    """HTTP/1.1 with an end to patience: a request whose head does not come, or an answer that is not read.
 
-    uvicorn has no such bound: a client that sends a byte a minute would hold its connection for ever.
+    uvicorn has no such bounds: a client that sends a byte a minute, or reads none, would hold its connection for ever.
     """
 
     _timer = None
+    _unread = None
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -71,7 +72,22 @@ class Patient(H11Protocol):
 
     def connection_lost(self, exc):
         self._stop()
+        self._has_read()
         super().connection_lost(exc)
+
+    def pause_writing(self):
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
+
+    def resume_writing(self):
+        self._has_read()
+        super().resume_writing()
+
+    def _has_read(self):
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _watch(self):
         if self.cycle is not None and not self.cycle.response_complete:

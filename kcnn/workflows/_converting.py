@@ -64,14 +64,15 @@ class _Trained:
         return self.answer(**request)
 
     def answer(self, images, out):
-        from kcnn.metrics.calibration import with_temperature
+        from kcnn.metrics.calibration import softmax
 
         images = np.load(images, mmap_mode="r")
         batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
         logits = [self.network.predict_on_batch(batch.astype("float32")) for batch in batches]
         found = np.concatenate([self.classifier.probabilities(batch) for batch in batches])
-        calibrated = found if self.temperature == 1 else with_temperature(found, self.temperature)
-        np.savez(out, logits=np.concatenate(list(map(np.asarray, logits))), probabilities=found, calibrated=calibrated)
+        logits = np.concatenate(list(map(np.asarray, logits)))
+        calibrated = found if self.temperature == 1 else softmax(logits, self.temperature)
+        np.savez(out, logits=logits, probabilities=found, calibrated=calibrated)
         return {}
 
     def write(self, write, path, metadata, quantize, calibration):

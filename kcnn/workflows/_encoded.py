@@ -54,7 +54,7 @@ def compare(paths, pixels, theirs, probabilities):
     Args:
         paths: What `samples` returned.
         pixels, probabilities: Of kcnn and the trained model.
-        theirs: `pixels` and `probabilities` of the file.
+        theirs: `pixels` and `probabilities` of the file, and `of_pixels`, its probabilities of these pixels.
     """
     apart = np.abs(pixels.astype("int16") - theirs["pixels"])
     own = sum(path.name.startswith("file") for path in paths)
@@ -64,6 +64,7 @@ def compare(paths, pixels, theirs, probabilities):
         "largest": int(apart.max()),
         "mean": float(apart.mean()),
         "equal": float((apart == 0).mean()),
+        "between": largest_difference(theirs["of_pixels"], theirs["probabilities"]),
         "probability": largest_difference(probabilities, theirs["probabilities"]),
         "top1": float((probabilities.argmax(axis=1) == theirs["probabilities"].argmax(axis=1)).mean()),
     }

@@ -16,7 +16,7 @@ def serve():
     {"images", "counts", "out"}: a .npy of uint8 images; {size of a batch: how many images to answer in such batches,
     in their order and from the first again where there are fewer}; the .npz for `logits_SIZE` and `probabilities_SIZE`.
     {"encoded", "out"}: paths of encoded images, and the .npz for what the file itself makes of them: `pixels`,
-    `probabilities`.
+    `probabilities`, and `of_pixels`, its probabilities of these pixels.
     {"time", "batch", "seconds"} answers the seconds of each call with so many of the images in a .npy.
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -31,7 +31,9 @@ def serve():
 def _do(model, request):
     if "encoded" in request:
         contents = [_read(path) for path in request["encoded"]]
-        np.savez(request["out"], pixels=model.decode(contents), probabilities=model.answer_encoded(contents)[1])
+        pixels = model.decode(contents)
+        answers = {"probabilities": model.answer_encoded(contents)[1], "of_pixels": model.answer(pixels)[1]}
+        np.savez(request["out"], pixels=pixels, **answers)
         return {}
     if "time" in request:
         images = np.load(request["time"], mmap_mode="r")

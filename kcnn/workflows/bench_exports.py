@@ -10,7 +10,7 @@ import numpy as np
 from kcnn import backend
 from kcnn.environment import machine
 from kcnn.errors import RunError
-from kcnn.formats.exported import CERTIFICATE
+from kcnn.formats.exported import CERTIFICATE, check_trained
 from kcnn.registry import FORMATS
 from kcnn.workflows._child import Child, ended_by_sigterm
 from kcnn.workflows._speed_of_answers import BATCHES, speed
@@ -98,6 +98,8 @@ def _exports(run):
     # A hidden folder is what an export left that was killed.
     found = {path.parent.name: run.read_json(path) for path in paths if not path.parent.name.startswith(".")}
     found = {name: each for name, each in found.items() if each["holds"]}
+    for name in found:
+        check_trained(run.exports / name, run.model)
     if not found:
         raise RunError(f"{run.path} has no exports. Make one with: {run.export_command} --format onnx")
     return found

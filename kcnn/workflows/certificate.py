@@ -14,10 +14,11 @@ from kcnn.workflows._finite import finite
 TOLERANCE = 1e-4  # of a probability, for float32
 BUDGET = 1.0  # points of accuracy that a quantised file may lose
 DRIFT = 0.02  # of a probability of a quantised file, whose accuracy is measured in one size of a batch
+OUTPUTS = 1e-3  # of a probability of a quantised file, between its two outputs, of which both are asked for answers
 DECODED = 1.0  # levels of 255: how far the mean pixel may be off where a file decodes images by itself
 COUNTS = {1: 32, 7: 70}  # size of a batch -> how many images are answered in such batches; in the largest, all
 LARGEST_BATCH = 64
-EXTREMES = ("logits", "probability", "between_batches")
+EXTREMES = ("logits", "probability", "between_batches", "between_outputs")
 
 
 @dataclass(frozen=True)
@@ -81,32 +82,39 @@ def counts(images):
     return {**COUNTS, LARGEST_BATCH: max(images, LARGEST_BATCH)}
 
 
-def difference(trained, exported):
+def difference(trained, exported, temperature):
     """Return how far an exported file's answers are from those of the trained model.
 
     Args:
         trained: logits, probabilities and calibrated, (N, K) each: of model.keras, and at the temperature.
         exported: logits_B and probabilities_B for each size B of a batch, of the first images and again from the first.
+        temperature: That of the file's probabilities.
 
     Returns:
         batches: {B: logits, probability: the largest differences, over the file's own probabilities and those of its
             logits; top1, disagreements, near_ties: as `metrics.agreement`, of its own; of how many images}.
         logits, probability: The largest of all batches.
         top1, disagreements, near_ties: Of the largest batch, in which all images were answered.
-        between_batches: How far the file's probabilities in other batches are from those in the largest.
+        between_batches: How far the file's probabilities in other batches, and those of its logits, are from those in
+            the largest.
+        between_outputs: How far the file's probabilities are from those of its own logits.
     """
     batches, total = {}, len(trained["logits"])
-    whole = exported[f"probabilities_{LARGEST_BATCH}"]
+    whole = [exported[f"probabilities_{LARGEST_BATCH}"], softmax(exported[f"logits_{LARGEST_BATCH}"], temperature)]
     for batch, count in counts(total).items():
         count = min(count, total)
         logits, probabilities = (exported[f"{key}_{batch}"][:count] for key in ("logits", "probabilities"))
         found = agreement(trained["calibrated"][:count], probabilities, TOLERANCE)
         plain = largest_difference(trained["probabilities"][:count], softmax(logits))
+        both = [probabilities, softmax(logits, temperature)]
         batches[batch] = {
             "logits": largest_difference(trained["logits"][:count], logits),
             **found,
             "probability": _largest([found["probability"], plain]),
-            "between_batches": largest_difference(whole[:count], probabilities),
+            "between_batches": _largest(
+                [largest_difference(one[:count], other) for one, other in zip(whole, both, strict=True)]
+            ),
+            "between_outputs": largest_difference(*both),
             "count": count,
         }
     return {
@@ -116,8 +124,15 @@ def difference(trained, exported):
     }
 
 
-def accuracies(trained, exported, labels):
-    """Return the accuracy of both sides and their difference, with 95 % intervals, from probabilities (N, K)."""
+def accuracies(trained, outputs, labels):
+    """Return the accuracy of both sides and their difference, with 95 % intervals.
+
+    Args:
+        trained: Probabilities (N, K) of the trained model.
+        outputs: Those of the file, and its logits, (N, K) each; the one that is right less often counts.
+        labels: (N,).
+    """
+    exported = min(outputs, key=lambda output: (output.argmax(axis=1) == labels).sum())
     right = [probabilities.argmax(axis=1) == labels for probabilities in (trained, exported)]
     sides = zip(("trained", "exported"), right, strict=True)
     found = {name: [float(each.mean()), *wilson(int(each.sum()), len(labels))] for name, each in sides}
@@ -141,6 +156,15 @@ def complaints(difference, accuracy, encoded, *, quantize, budget):
         found.append(
             f"A probability depends on the size of the batch by {difference['between_batches']:.2g}; "
             f"at most {DRIFT:g} is allowed."
+        )
+    if quantize and difference["between_outputs"] > OUTPUTS:
+        found.append(
+            f"Its probabilities differ from those of its logits by {difference['between_outputs']:.2g}; "
+            f"at most {OUTPUTS:g} is allowed."
+        )
+    if encoded and not encoded["between"] <= TOLERANCE:
+        found.append(
+            f"It answers encoded images otherwise than the pixels that it makes of them, by {encoded['between']:.2g}."
         )
     if encoded and encoded["mean"] > DECODED:
         found.append(f"Its pixels of encoded images are off by {encoded['mean']:.2g} of 255 in the mean.")

@@ -17,7 +17,7 @@ from kcnn.errors import UsageError
 from kcnn.formats.exported import CERTIFICATE, check_installed, install_command, missing, versions
 from kcnn.formats.metadata import Metadata
 from kcnn.registry import FORMATS, did_you_mean
-from kcnn.run import check_writable
+from kcnn.run import alone, check_writable
 from kcnn.workflows import _encoded
 from kcnn.workflows._certified_images import certified_images
 from kcnn.workflows._child import Child, ended_by_sigterm
@@ -82,6 +82,7 @@ def export(
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
         stack.callback(_remove_if_empty, run.exports)
+        stack.enter_context(_alone(run.exports))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-export-")))
         asked = _asked(quantize, budget, reference, data_path, images)
         work = _Work(run, reference, quantize, budget, asked, folder, stack, _counted(progress, 2 + 3 * len(formats)))
@@ -246,8 +247,8 @@ class _Work:
             encoded = self._encoded(child) if hasattr(FORMATS.get(name), "decode") else None
             self.report(f"{name}: timing")
             times = self._timed(child)
-        apart = difference(self.trained, exported)
-        own = exported[f"probabilities_{max(sizes)}"][: len(self.found.images)]
+        apart = difference(self.trained, exported, self.facts["temperature"])
+        own = [exported[f"{output}_{max(sizes)}"][: len(self.found.images)] for output in ("probabilities", "logits")]
         accuracy = accuracies(self.trained["calibrated"], own, self.found.labels)
         files = files_of(building)
         return Certificate(
@@ -303,6 +304,24 @@ def _beside(parent, name):
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(exports):
+    """Hold the folder of exports for this process, and tidy up what one left that was killed.
+
+    Raises:
+        RunError: Another process is exporting the run.
+    """
+    exports.mkdir(exist_ok=True)
+    with alone(exports, f"Another process is writing to {exports} right now."):
+        for old in exports.glob(".*-old"):  # it was to be replaced by what never took its name
+            target = exports / old.name[1:].rsplit("-", 2)[0]
+            if not target.exists():
+                old.rename(target)
+        for left in exports.glob(".*-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _emptied(folder):

@@ -69,6 +69,7 @@ def _export(path):
     whole = path.resolve()
     for folder in whole.parents:
         if folder.name == "exports" and (folder.parent / "model.keras").is_file():
+            check_trained(folder / whole.relative_to(folder).parts[0], folder.parent / "model.keras")
             return Sources(f"{folder.parent.name}/{whole.relative_to(folder)}", path, folder.parent)
     return Sources(whole.stem, path, None)
 

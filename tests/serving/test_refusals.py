@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 import zlib
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -218,6 +219,33 @@ def test_who_goes_on_sending_after_a_refusal_is_hung_up_on(client, monkeypatch):
     answer, seconds = raw(client.base_url, head, *[bytes(1000)] * 40, pause=0.05)
     assert answer.startswith(b"HTTP/1.1 413")
     assert seconds < 5
+
+
+def test_who_reads_no_answer_is_hung_up_on(monkeypatch):
+    """Else its body would count as held for ever."""
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+    with serving(Known()) as (address, service):
+        host, port = urlsplit(address).hostname, urlsplit(address).port
+        with socket.socket() as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.connect((host, port))
+            silent.settimeout(5)
+            with contextlib.suppress(OSError):  # it hangs up meanwhile
+                for _ in range(2000):
+                    silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
+            deadline = time.monotonic() + 10
+            while service.connections() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert service.connections() == 0
+
+
+def test_a_long_list_is_refused_before_it_is_made(client):
+    body = b'{"images":[' + b",".join([b'{"data":""}'] * 400_000) + b"]}"
+    begin = time.process_time()
+    response = client.post("/v1/predict", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 413
+    assert "images" in response.json()["error"]
+    assert time.process_time() - begin < 1
 
 
 def test_noise_is_no_request(client):

@@ -34,6 +34,14 @@ def test_bench_measures_exports_beside_the_trained_model(exported, kcnn, monkeyp
     assert "model.tflite was changed" in err.splitlines()[-1]
 
 
+def test_bench_measures_no_export_of_another_model(exported, tmp_path):
+    run = copy_of(exported[0], tmp_path)
+    with run.model.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(RunError, match=r"was made of another model\.keras"):
+        bench_exports.bench_exports(run)
+
+
 def test_bench_without_exports_says_how_to_make_one(smoke_run, tmp_path):
     with pytest.raises(RunError, match="kcnn export"):
         bench_exports.bench_exports(

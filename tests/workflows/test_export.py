@@ -16,9 +16,10 @@ from pages import Page
 
 from kcnn.classifier import Classifier
 from kcnn.errors import DataNotFoundError, RunError, UsageError
-from kcnn.formats.exported import Exported
+from kcnn.formats.exported import Exported, found
 from kcnn.metrics.calibration import softmax, with_temperature
 from kcnn.registry import FORMATS
+from kcnn.run import alone
 from kcnn.workflows import export as export_module
 from kcnn.workflows.export import export
 
@@ -186,6 +187,44 @@ def test_an_export_that_fails_leaves_no_empty_folder(smoke_run, tmp_path):
     with pytest.raises(DataNotFoundError):
         export(run, ["onnx"], data_path=tmp_path / "nowhere")
     assert not run.exports.exists()
+
+
+@pytest.mark.once
+def test_what_a_killed_export_left_is_tidied(exported, tmp_path):
+    run = copy_of(exported[0], tmp_path)
+    (run.exports / "onnx").rename(run.exports / ".onnx-abc_d123-old")  # killed before the new one took its name
+    (run.exports / ".onnx-abc_d123").mkdir()
+    (run.exports / ".savedmodel-xyz").mkdir()
+    before = sorted(path.name for path in (run.exports / ".onnx-abc_d123-old").iterdir())
+    with pytest.raises(DataNotFoundError):
+        export(run, ["torch"], data_path=tmp_path / "nowhere")
+    assert sorted(path.name for path in run.exports.iterdir()) == sorted(FORMATS.names())
+    assert sorted(path.name for path in (run.exports / "onnx").iterdir()) == before
+
+
+@pytest.mark.once
+def test_two_exports_of_a_run_do_not_meet(smoke_run, tmp_path):
+    run = copy_of(smoke_run, tmp_path)
+    run.exports.mkdir()
+    with alone(run.exports, ""), pytest.raises(RunError, match="Another process is writing to"):
+        export(run, ["torch"])
+
+
+@pytest.mark.once
+def test_a_changed_file_is_known_from_within_its_folder(exported, tmp_path, monkeypatch):
+    run = copy_of(exported[0], tmp_path)
+    folder = run.exports / "savedmodel" / "1"
+    monkeypatch.chdir(folder)
+    assert found(".") == ("savedmodel", Path("."))
+    with (folder / "saved_model.pb").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(RunError, match="was changed"):
+        Exported.open(".")
+
+
+def test_a_file_without_an_ending_is_no_export(tmp_path):
+    (tmp_path / "mine").touch()
+    assert found(tmp_path / "mine") is None
 
 
 def test_a_damaged_temperature_is_not_taken_for_none(smoke_run, tmp_path):

@@ -261,6 +261,9 @@ def test_an_export_of_another_model_does_not_answer_for_its_run(exported):
         file.write(b"x")
     with pytest.raises(RunError, match=r"exports/onnx was made of another model.keras than .* Export again"):
         find_sources(exported.path)
+    for path in (certificate.parent, certificate.with_name("model.onnx")):
+        with pytest.raises(RunError, match="was made of another"):
+            find_sources(path)
     assert find_sources(exported.path, export=False).by_keras
 
 
