@@ -91,7 +91,6 @@ class Training:
         for weight in self.constants:  # what a builder froze, Keras thaws with the layer
             weight.trainable = False
         recipe, begin = self.recipe, stage.first * self.batches.steps_per_epoch
-        _check_accumulation(recipe, stage.last * self.batches.steps_per_epoch - begin)
         optimizer = _optimizer(recipe, self.rates[begin:])
         if recipe.finetune and recipe.finetune.layer_decay < 1:
             optimizer.factors = rate_factors(self.network, recipe.finetune.layer_decay)
@@ -168,6 +167,8 @@ def assemble(recipe, dataset, weights=None):
     network = without_auxiliary_heads(whole)
     # Auxiliary heads are no part of the depth that is frozen: no saved model has them to start from.
     stages = _stages(recipe, network, loaded)
+    for stage in stages:
+        _check_accumulation(recipe, (stage.last - stage.first) * batches.steps_per_epoch)
     training = Training(network, model, batches, validation, rates, stages, recipe, loaded)
     training.enter(training.stages[0])
     return training

@@ -80,20 +80,19 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if self.step % self.steps_per_epoch == 0:
             return
         if self.interrupted() or time.monotonic() - self.saved >= self.seconds:
-            self.save()
-        self.stop_if_interrupted()
+            self.stop_if_interrupted(self.save())
 
     def on_epoch_end(self, epoch, logs=None):
-        self.save()
-        self.stop_if_interrupted()
+        self.stop_if_interrupted(self.save())
 
     def save(self):
+        """Save a checkpoint; return whether it was, which weights that are no numbers are not."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
         self.saved = time.monotonic()
         weights = _values(self.model.variables)
         if not all(np.isfinite(each).all() for each in weights):
-            return
+            return False
         state = {
             "identity": self.identity,
             "stopped": bool(self.model.stop_training),
@@ -104,10 +103,13 @@ class SaveCheckpoints(keras.callbacks.Callback):
         }
         checkpoint.save(self.folder, self.step, state)
         self.saved = time.monotonic()
+        return True
 
-    def stop_if_interrupted(self):
+    def stop_if_interrupted(self, saved):
         """Raise `Interrupted`, with the command that resumes, where that was wished."""
         if self.interrupted():
+            if not saved:
+                raise KeyboardInterrupt
             raise Interrupted(
                 f"Stopped after step {self.step:,} of {self.epochs * self.steps_per_epoch:,}, in epoch "
                 f"{(self.step - 1) // self.steps_per_epoch + 1} of {self.epochs}; nothing is lost.",

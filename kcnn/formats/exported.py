@@ -160,7 +160,7 @@ def _read(path):
     """Return what a certificate says; nothing where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as a certificate.") from error

@@ -33,10 +33,10 @@ def balanced(correct, support):
     correct, support = (np.asarray(values, "float64")[np.asarray(support) > 0] for values in (correct, support))
     recalls = correct / support
     mean = float(recalls.mean())
-    # A class of few images that are all right, or all wrong, would seem to have no variance, and a single image tells
-    # none: each is taken with one image more, of the mean of all classes.
+    # A class of few images that are all right, or all wrong, would seem to have no variance: each is taken with one
+    # image more, of the mean of all classes. A single image tells none; the mean stands in.
     drawn = (correct + mean) / (support + 1)
-    own = drawn * (1 - drawn) / np.maximum(support - 1, 1)
+    own = np.where(support > 1, drawn * (1 - drawn), mean * (1 - mean)) / np.maximum(support - 1, 1)
     variance = float(own.sum()) / len(support) ** 2
     equal = len(support) ** 2 / float((1 / support).sum())  # where all recalls are alike
     count = mean * (1 - mean) / variance if variance > 0 else equal

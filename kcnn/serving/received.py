@@ -17,7 +17,7 @@ from kcnn.serving.refused import Refused
 
 NAME = 200  # letters of a name that are given back
 COMMAS = 1000  # that an element of a body in JSON may hold: a name may, base64 does not
-LARGE = 8_000_000  # pixels; images above are decoded one at a time, since several copies of one are in memory
+LARGE = 25_000_000  # pixels, as few cameras have; of images above, one is decoded at a time: it is held several times
 _one_large = threading.Lock()
 
 

@@ -89,7 +89,10 @@ def bench(recipe, *, backends=None, precisions=None, steps=STEPS, rounds=ROUNDS,
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-bench-")))
         for precision in precisions:
             changed = recipe.model_copy(update={"precision": precision})
-            group = _together(changed, names, folder, steps, rounds, device, report)
+            speeds, counts, errors = _together(changed, names, folder, steps, rounds, device, report)
+            if not speeds and all(isinstance(error, BackendError) for error in errors.values()):
+                raise next(iter(errors.values()))  # at no precision it would be otherwise
+            group = speeds, counts, {key: str(error) for key, error in errors.items()}
             if set(names) == set(backend.installed()):
                 _measured.remember(changed, device, *group)
             groups.append(group)
@@ -132,7 +135,7 @@ def _counted(progress, total):
 
 
 def _together(recipe, names, folder, steps, rounds, device, report):
-    """Return (speeds, (train, validation) images, failures) of a recipe at its precision."""
+    """Return (speeds, (train, validation) images, {who failed: error}) of a recipe at its precision."""
     text = recipes.to_toml(recipe)
     facts, answers, failures = {}, {}, {}
     with contextlib.ExitStack() as stack:
@@ -166,4 +169,4 @@ def _noted(failures, name, precision, kind):
     try:
         yield
     except kind as error:
-        failures[f"{name}, {precision}"] = str(error)
+        failures[f"{name}, {precision}"] = error

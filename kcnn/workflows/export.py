@@ -81,8 +81,8 @@ def export(
     check_writable(run.exports)
     with contextlib.ExitStack() as stack:
         stack.enter_context(ended_by_sigterm())
-        stack.callback(_remove_if_empty, run.exports)
         stack.enter_context(_alone(run.exports))
+        stack.callback(_remove_if_empty, run.exports)  # while it is held
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kcnn-export-")))
         asked = _asked(quantize, budget, reference, data_path, images)
         work = _Work(run, reference, quantize, budget, asked, folder, stack, _counted(progress, 2 + 3 * len(formats)))
@@ -331,7 +331,7 @@ def _emptied(folder):
 
 def _take(folder, target):
     """Give a folder its final name; what had it goes, but not before."""
-    old = folder.with_name(f"{folder.name}-old")
+    old = folder.with_name(f".{target.name}-{folder.name.rpartition('-')[2]}-old")  # which `_alone` may find
     try:
         if target.exists():
             target.rename(old)

@@ -47,11 +47,14 @@ def resume_seeds(seeds, *, force=False, **options):
         UsageError: They were begun on another backend, and `force` is not given.
     """
     began, now = read_plan(seeds)[2], keras.config.backend()
-    if began and began != now and not force:
-        raise UsageError(
-            f"The seeds of {seeds.path} were begun on {began}, and would go on on {now}. Leave --backend out, or let "
-            "--force mix them."
-        )
+    if began and began != now:
+        if not force:
+            raise UsageError(
+                f"The seeds of {seeds.path} were begun on {began}, and would go on on {now}. Give back that backend, "
+                "or let --force mix them."
+            )
+        made = Run(seeds.path)
+        made.write_json(seeds.plan, made.read_json(seeds.plan) | {"backend": now})  # from here on
     return _train(seeds, force=force, **options)
 
 

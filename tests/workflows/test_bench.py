@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from labelled import by_label
 
 from kcnn import backend, cache, recipe
 from kcnn.errors import KcnnError
@@ -295,10 +296,19 @@ def test_a_backend_without_the_device_is_left_out(empty_cache, monkeypatch):
 
 
 @pytest.mark.once  # all backends take part
-def test_a_mistake_of_the_recipe_is_told_as_by_fit(empty_cache, kcnn):
-    code, _, err = kcnn("bench", "smoke", "--set", "data.validation=0", "--set", "callbacks.best=true")
+def test_a_mistake_of_the_recipe_is_told_as_by_fit(empty_cache, kcnn, digit_files, tmp_path):
+    data = by_label(digit_files.iterdir(), tmp_path / "data")
+    settings = ("--set", "data.validation=0", "--set", "data.test=0", "--set", "callbacks.best=true")
+    code, _, err = kcnn("bench", "smoke", "--data", data, *settings, "--precision", "float32")
     assert code == 2
-    assert "needs validation images" in err
+    assert "callbacks.best: needs validation images, and the data has none" in err
+
+
+@pytest.mark.once  # all backends take part
+def test_a_device_that_none_has_is_a_wrong_call(empty_cache, kcnn):
+    code, _, err = kcnn("bench", "smoke", "--device", "gpu:63", "--set", "data.limit=100")
+    assert code == 2
+    assert "GPU" in err
 
 
 @pytest.mark.once  # all backends take part

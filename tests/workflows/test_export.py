@@ -195,10 +195,11 @@ def test_what_a_killed_export_left_is_tidied(exported, tmp_path):
     (run.exports / "onnx").rename(run.exports / ".onnx-abc_d123-old")  # killed before the new one took its name
     (run.exports / ".onnx-abc_d123").mkdir()
     (run.exports / ".savedmodel-xyz").mkdir()
+    (run.exports / ".litert-refused-abc-old").mkdir()
     before = sorted(path.name for path in (run.exports / ".onnx-abc_d123-old").iterdir())
     with pytest.raises(DataNotFoundError):
         export(run, ["torch"], data_path=tmp_path / "nowhere")
-    assert sorted(path.name for path in run.exports.iterdir()) == sorted(FORMATS.names())
+    assert sorted(path.name for path in run.exports.iterdir()) == sorted([*FORMATS.names(), "litert-refused"])
     assert sorted(path.name for path in (run.exports / "onnx").iterdir()) == before
 
 
@@ -206,8 +207,10 @@ def test_what_a_killed_export_left_is_tidied(exported, tmp_path):
 def test_two_exports_of_a_run_do_not_meet(smoke_run, tmp_path):
     run = copy_of(smoke_run, tmp_path)
     run.exports.mkdir()
-    with alone(run.exports, ""), pytest.raises(RunError, match="Another process is writing to"):
-        export(run, ["torch"])
+    with alone(run.exports, ""):
+        with pytest.raises(RunError, match="Another process is writing to"):
+            export(run, ["torch"])
+        assert run.exports.exists()
 
 
 @pytest.mark.once

@@ -168,6 +168,14 @@ def test_weights_that_are_no_numbers_take_no_good_ones_place(tmp_path):
     assert all(np.isfinite(weight).all() for weight in latest.state["weights"])
 
 
+def test_an_interruption_does_not_say_that_what_is_no_number_was_saved(tmp_path):
+    rates = ("schedule.name=step", "schedule.milestones=[1]", "schedule.gamma=1e30", "optimizer.accumulation_steps=1")
+    stop = At(lambda: signal.raise_signal(signal.SIGINT), step=STEPS + 3)
+    run, error = stopped(tmp_path, stop, *rates, error=Interrupted)
+    assert str(error).startswith("Stopped. The last checkpoint is kept.")
+    assert checkpoint.latest(run.checkpoints).step == STEPS
+
+
 def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, whole):
     run, _ = stopped(tmp_path, At(kill, step=STEPS + 3), "run.checkpoint_seconds=0")
     newest = checkpoint.found(run.checkpoints)[0]
