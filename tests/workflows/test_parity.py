@@ -179,7 +179,7 @@ def test_a_backend_that_dies_is_told(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ([], "Name a RECIPE"),
-        (["digits", "--recipe-all"], "Name a RECIPE"),
+        (["digits", "--recipe-all"], "--recipe-all takes no RECIPE"),
         (["digits", "--backends", "jax"], "two backends or more"),
         (["digits", "--backends", "jax,jex"], "Did you mean 'jax'?"),
         (["digits", "--backends", ""], "two backends or more"),
