@@ -106,7 +106,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         return True
 
     def stop_if_interrupted(self, saved):
-        """Raise `Interrupted`, with the command that resumes, where that was wished."""
+        """Raise `Interrupted` where a stop was wished, `KeyboardInterrupt` where nothing was saved to go on from."""
         if self.interrupted():
             if not saved:
                 raise KeyboardInterrupt

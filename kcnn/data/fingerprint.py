@@ -42,13 +42,13 @@ def fingerprint(
     return total.hexdigest()
 
 
-def digests(contents: Sequence, progress: Progress | None = None, *, unread: bool = True) -> Iterator[bytes]:
+def digests(contents: Sequence, progress: Progress | None = None, *, strict: bool = False) -> Iterator[bytes]:
     """Yield the `digest` of each of `contents`, in order, read on all cores."""
     starts = range(0, len(contents), CHUNK)
     with ThreadPoolExecutor(cores()) as pool:
         for start, found in zip(
             starts,
-            pool.map(lambda at: [digest(item, unread=unread) for item in contents[at : at + CHUNK]], starts),
+            pool.map(lambda at: [digest(item, strict=strict) for item in contents[at : at + CHUNK]], starts),
             strict=True,
         ):
             yield from found
@@ -56,17 +56,17 @@ def digests(contents: Sequence, progress: Progress | None = None, *, unread: boo
                 progress(min(start + CHUNK, len(contents)), len(contents), WHAT)
 
 
-def digest(item: str | bytes | content.Extent | content.Member | np.ndarray, *, unread: bool = True) -> bytes:
+def digest(item: str | bytes | content.Extent | content.Member | np.ndarray, *, strict: bool = False) -> bytes:
     """Return DIGEST_BYTES that stand for the bytes of one image.
 
-    A file that cannot be read counts as empty; without `unread` its OSError is raised.
+    A file that cannot be read counts as empty; with `strict` its OSError is raised.
     """
     if isinstance(item, content.Member):
         return item.digest
     try:
         data = item.tobytes() if isinstance(item, np.ndarray) else content.read(item)
     except OSError:
-        if not unread:
+        if strict:
             raise
         data = b""
     return len(data).to_bytes(8, "little") + hashlib.blake2b(data, digest_size=16).digest()

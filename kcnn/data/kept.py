@@ -160,7 +160,7 @@ def _make(path, contents, image_shape, resize, progress):
         raise OSError("there is no room")
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix="."))
     try:
-        known = b"".join(digests(contents, progress, unread=False))  # first, since they end at what cannot be read
+        known = b"".join(digests(contents, progress, strict=True))  # first, since they end at what cannot be read
         known = np.frombuffer(known, "uint8").reshape(len(contents), DIGEST_BYTES)
         bad = _write_pixels(beside / "pixels.npy", contents, image_shape, resize, progress)
         # What only could not be read this time, as over a network, must not count as damaged for ever.
