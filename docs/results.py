@@ -14,8 +14,9 @@ from ship import ROOT, shipped
 
 from kcnn import recipe as recipes
 from kcnn.cli.fit import command as fit
+from kcnn.files import write_text
 from kcnn.metrics.spread import spread
-from kcnn.run import Run, Seeds, write_text
+from kcnn.run import Run, Seeds
 from kcnn.workflows._plan import read_plan
 from kcnn.workflows.card import as_code
 from kcnn.workflows.report import environment_rows

@@ -9,7 +9,8 @@ import re
 import shutil
 from pathlib import Path
 
-from kcnn.run import Run, Seeds, write_text
+from kcnn.files import write_text
+from kcnn.run import Run, Seeds
 from kcnn.workflows.card import write_card
 
 ROOT = Path(__file__).resolve().parent.parent

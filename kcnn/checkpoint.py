@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kcnn.errors import CheckpointError
-from kcnn.run import atomic
+from kcnn.files import atomic
 
 KEPT = 2
 NAME = re.compile(r"step-(\d{9})-([0-9a-f]{32})\.npz")

@@ -8,8 +8,9 @@ from PIL import Image
 from kcnn import data
 from kcnn import recipe as recipes
 from kcnn.assemble import build_network, deployable
+from kcnn.files import write_text
 from kcnn.initial import initialize
-from kcnn.run import Run, write_text
+from kcnn.run import Run
 from kcnn.workflows.fit import resolve
 
 CLASSES = ("blue", "green", "grey", "red")

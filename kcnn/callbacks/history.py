@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from kcnn.run import write_text
+from kcnn.files import write_text
 
 COLUMNS = (
     "epoch",

@@ -62,7 +62,7 @@ def command(subject, input_shape, classes, settings, batch, form, output, backen
         return
     text = _text(description, form, output)
     if output:
-        from kcnn.run import write_text
+        from kcnn.files import write_text
 
         write_text(output, text)
         click.echo(f"Written: {output}")

@@ -108,7 +108,7 @@ def _form(form, output, as_json):
 
 
 def _check(form, output, resume, embeddings):
-    from kcnn.run import replaceable
+    from kcnn.files import replaceable
     from kcnn.workflows._rows import check_parquet
     from kcnn.workflows.predict_to_file import APPENDED
 

@@ -46,7 +46,7 @@ def show(name):
 def copy(name, file):
     """Copy the recipe NAME to FILE, to be changed there. An existing file is never overwritten."""
     from kcnn import recipe
-    from kcnn.run import write_text
+    from kcnn.files import write_text
 
     source = recipe.find(name)
     target = file / source.name if file.is_dir() else file

@@ -10,7 +10,7 @@ from typing import Any
 
 from kcnn import cache
 from kcnn.data.fingerprint import digest
-from kcnn.run import write_text
+from kcnn.files import write_text
 
 
 def identity(item: Any) -> str:

@@ -12,7 +12,7 @@ from kcnn.digest import sha256
 from kcnn.errors import KcnnError, RunError, UsageError
 from kcnn.metrics.calibration import softmax
 from kcnn.registry import FORMATS
-from kcnn.run import DEFAULT_PARENT
+from kcnn.run import places
 
 CERTIFICATE = "certificate.json"
 
@@ -93,7 +93,7 @@ def found(path):
     """
     # A SavedModel is a folder, and has none.
     suffixes = {name: suffix for name in FORMATS.names() if (suffix := FORMATS.get(name).SUFFIX)}
-    for candidate in (Path(path), Path(DEFAULT_PARENT) / path):
+    for candidate in places(path):
         if candidate.is_dir():
             return _in_folder(candidate)
         for name, suffix in suffixes.items():

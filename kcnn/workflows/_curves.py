@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from kcnn.run import atomic
+from kcnn.files import atomic
 
 
 def draw_curves(rows, path):

@@ -11,7 +11,7 @@ from kcnn.amount import percent
 from kcnn.data.listing import readable
 from kcnn.explain.maps import normalise
 from kcnn.explain.pictures import COLOURS, enlarged, overlay
-from kcnn.run import atomic
+from kcnn.files import atomic
 from kcnn.workflows._lettering import any_script, short
 
 PANELS = 6  # beside each other on a contact sheet

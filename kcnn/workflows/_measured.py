@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kcnn import __version__, backend, cache
 from kcnn.environment import machine
-from kcnn.run import write_text
+from kcnn.files import write_text
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from kcnn.data.counted import counted
 from kcnn.errors import Interrupted, RunError, UsageError
-from kcnn.run import hold, replaceable, write_text
+from kcnn.files import hold, replaceable, write_text
 
 SECONDS = 1.0  # between two notes
 

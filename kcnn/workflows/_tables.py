@@ -5,7 +5,7 @@ import csv
 import numpy as np
 
 from kcnn.amount import percent
-from kcnn.run import atomic
+from kcnn.files import atomic
 from kcnn.workflows._lettering import any_script, short
 from kcnn.workflows._rows import check_parquet
 

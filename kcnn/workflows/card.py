@@ -8,9 +8,9 @@ from markupsafe import Markup
 from kcnn import recipe as recipes
 from kcnn.digest import sha256
 from kcnn.facts import find
+from kcnn.files import write_text
 from kcnn.metrics.intervals import wilson
 from kcnn.registry import DATASETS, MODELS, VIEWS
-from kcnn.run import write_text
 from kcnn.workflows._page import number, share
 from kcnn.workflows.report import environment_rows, numbers
 

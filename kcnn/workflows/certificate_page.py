@@ -2,7 +2,7 @@
 
 import shlex
 
-from kcnn.run import write_text
+from kcnn.files import write_text
 from kcnn.workflows._page import share, template
 
 PAGE = "certificate.html"

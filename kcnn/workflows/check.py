@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kcnn import backend
 from kcnn.errors import RunError
-from kcnn.run import DEFAULT_PARENT, check_writable
+from kcnn.files import check_writable
+from kcnn.run import DEFAULT_PARENT
 
 SECONDS = 120  # for one framework to be imported
 

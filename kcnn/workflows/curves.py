@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from kcnn.errors import RunError, UsageError
-from kcnn.run import atomic, distinct_names
+from kcnn.files import atomic
+from kcnn.run import distinct_names
 from kcnn.workflows._lettering import any_script
 
 # Okabe and Ito's colours, which the colour-blind tell apart; those that are faint on white come last.

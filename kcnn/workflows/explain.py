@@ -12,8 +12,8 @@ from kcnn.explain.faithfulness import area, deletion, insertion
 from kcnn.explain.maps import normalise
 from kcnn.explain.network import TakenApart
 from kcnn.explain.pictures import heatmap, overlay
+from kcnn.files import atomic
 from kcnn.registry import METHODS, did_you_mean
-from kcnn.run import atomic
 from kcnn.workflows._heatmaps import draw_curves, draw_sheet
 
 PAGE = 12  # images that are explained at one time, and on one contact sheet

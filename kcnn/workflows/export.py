@@ -14,10 +14,10 @@ from kcnn import recipe as recipes
 from kcnn.digest import files_of, sha256
 from kcnn.environment import machine
 from kcnn.errors import UsageError
+from kcnn.files import alone, check_writable
 from kcnn.formats.exported import CERTIFICATE, check_installed, install_command, missing, versions
 from kcnn.formats.metadata import Metadata
 from kcnn.registry import FORMATS, did_you_mean
-from kcnn.run import alone, check_writable
 from kcnn.workflows import _encoded
 from kcnn.workflows._certified_images import certified_images
 from kcnn.workflows._child import Child, ended_by_sigterm

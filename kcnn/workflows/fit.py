@@ -14,8 +14,9 @@ from kcnn.callbacks.interrupt import noted_interrupts
 from kcnn.callbacks.one_training import OneTraining
 from kcnn.environment import describe
 from kcnn.errors import Interrupted, RunError, UsageError
+from kcnn.files import atomic, check_writable, write_text
 from kcnn.pretrained import located
-from kcnn.run import DEFAULT_PARENT, Run, atomic, check_writable, write_text
+from kcnn.run import DEFAULT_PARENT, Run
 from kcnn.workflows._curves import draw_curves
 from kcnn.workflows._prepare import check_validation, prepare
 from kcnn.workflows.report import write_report

@@ -12,7 +12,7 @@ from kcnn.errors import UsageError
 from kcnn.explain.maximise import maximise
 from kcnn.explain.network import TakenApart
 from kcnn.explain.pictures import COLOURS, enlarged
-from kcnn.run import atomic
+from kcnn.files import atomic
 
 MOST_KERNELS = 256
 MOST_MAPS = 16  # of a stage

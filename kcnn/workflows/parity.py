@@ -11,7 +11,7 @@ import numpy as np
 from kcnn import backend
 from kcnn import recipe as recipes
 from kcnn.errors import BackendError
-from kcnn.run import atomic, check_writable, write_text
+from kcnn.files import atomic, check_writable, write_text
 from kcnn.workflows._child import Child, ended_by_sigterm
 from kcnn.workflows._finite import finite
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from kcnn import __version__
 from kcnn.digest import sha256
+from kcnn.files import atomic
 from kcnn.formats import exported
-from kcnn.run import Run, atomic
+from kcnn.run import Run
 from kcnn.workflows._child import ended_by_sigterm
 from kcnn.workflows._partial import growing
 from kcnn.workflows._rows import ParquetRows, text_rows

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from kcnn.amount import percent
+from kcnn.files import write_text
 from kcnn.metrics.calibration import expected_calibration_error
-from kcnn.run import write_text
 from kcnn.workflows._charts import chart
 from kcnn.workflows._page import number, quoted, share, template
 

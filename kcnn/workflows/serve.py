@@ -8,7 +8,7 @@ from kcnn import backend
 from kcnn.errors import RunError
 from kcnn.formats.exported import check_trained
 from kcnn.opened import is_exported, open_model
-from kcnn.run import DEFAULT_PARENT, Run
+from kcnn.run import Run, places
 from kcnn.serving.answerer import Answerer
 from kcnn.serving.app import create_app
 from kcnn.serving.explainer import Explainer
@@ -53,7 +53,7 @@ def find_sources(path, *, export=True):
     try:
         found = Run.open(path).path
     except RunError:
-        exported = next((one for one in (path, Path(DEFAULT_PARENT) / path) if one.exists()), None)
+        exported = next((one for one in places(path) if one.exists()), None)
         if exported is None or not is_exported(exported):
             raise
         return _export(exported)

@@ -7,7 +7,7 @@ from kcnn import facts
 from kcnn import recipe as recipes
 from kcnn.errors import UsageError
 from kcnn.registry import MODELS, did_you_mean
-from kcnn.run import DEFAULT_PARENT, Run
+from kcnn.run import DEFAULT_PARENT, Run, places
 
 INPUT, CLASSES = (224, 224, 3), 1000  # of a model about which the table of facts says nothing
 
@@ -62,7 +62,7 @@ def _file(text):
     path = Path(text)
     if path.suffix == ".keras" and path.is_file():
         return path
-    if any(candidate.is_dir() for candidate in (path, Path(DEFAULT_PARENT) / path)):
+    if any(candidate.is_dir() for candidate in places(path)):
         return Run.open(text).model
     runs = sorted(found.parent.name for found in Path(DEFAULT_PARENT).glob("*/model.keras"))
     hint = did_you_mean(text, [*MODELS.names(), *runs])

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from kcnn.errors import RunError, UsageError
-from kcnn.run import Run, write_text
+from kcnn.files import write_text
+from kcnn.run import Run
 from kcnn.workflows.curves import COLOURS, MOST, check_picture, draw_errors, error_curves
 
 HEADER = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,images_per_second\n"

@@ -16,10 +16,10 @@ from pages import Page
 
 from kcnn.classifier import Classifier
 from kcnn.errors import DataNotFoundError, RunError, UsageError
+from kcnn.files import alone
 from kcnn.formats.exported import Exported, found
 from kcnn.metrics.calibration import softmax, with_temperature
 from kcnn.registry import FORMATS
-from kcnn.run import alone
 from kcnn.workflows import export as export_module
 from kcnn.workflows.export import export
 
