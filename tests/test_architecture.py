@@ -19,6 +19,7 @@ LEVELS = {
     "allocator": 0,
     "registry": 1,
     "cache": 1,
+    "files": 1,
     "compiled": 2,
     "facts": 2,
     "schema": 3,
@@ -56,6 +57,7 @@ LEVELS = {
 KERAS_FREE = (
     "amount",
     "errors",
+    "files",
     "digest",
     "allocator",
     "registry",

@@ -64,7 +64,8 @@ def command(runs, curves, output, backend, device, as_json, **options):
     Everything is in the page RUN/report/index.html, with tables beside it, and in short in RUN/MODEL_CARD.md. Several
     runs are measured on the same images and compared. Data of your own that has no splits is measured whole, and
     reported beside the run's own figures without changing them; but the run's own images, where they lie elsewhere now,
-    are divided as for the training.
+    are divided as for the training. Data with a test split of its own is other data too: for moved images that were
+    divided already, correct `path` in RUN/recipe.toml instead.
     """
     from kcnn.run import Run, Seeds
 

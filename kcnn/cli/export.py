@@ -46,9 +46,9 @@ from kcnn.registry import FORMATS
 def command(run, formats, quantize, budget, images, backend, data, as_json):
     """Write RUN as a file for another runtime, and certify that it answers as the trained model does.
 
-    The file lies in RUN/exports/FORMAT with certificate.json and a page about it. It is kept only where float32 differs
-    by at most 1e-4 in any probability, and where a quantised one keeps its budget; otherwise the exit code is 1 and
-    RUN/exports/FORMAT-refused says why.
+    The file lies in RUN/exports/FORMAT, a quantised one in FORMAT-int8 or FORMAT-float16, with certificate.json and a
+    page about it. It is kept only where float32 differs by at most 1e-4 in any probability, and where a quantised one
+    keeps its budget; otherwise the exit code is 1, and a folder of that name with -refused behind it says why.
     """
     from kcnn.run import Run
 

@@ -23,7 +23,7 @@ from kcnn.cli._options import (
 @click.option("--seed", type=int, help="Short for --set seed=N.")
 @click.option("--seeds", type=click.IntRange(min=2), help="Train with so many seeds; report mean and interval.")
 @click.option("--out", metavar="FOLDER", help="Where runs lie; default: saved_models.")
-@click.option("--name", help="Name of the run; default: that of the recipe, with a number where it is taken.")
+@click.option("--name", help="Name of the run; default: the recipe's, or RECIPE-seeds, with a number where taken.")
 @click.option("--resume", metavar="RUN", help="Go on with the unfinished RUN, exactly where it stood.")
 @click.option("--force", is_flag=True, help="Resume although the recipe, the data or the backend differ.")
 @click.option(

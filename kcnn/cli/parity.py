@@ -17,7 +17,7 @@ SHOWN = (0, 1, 2, 5, 10, 15)  # steps that the table shows, beside each 20th and
 @data_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as in model.width=64.")
 @click.option("--recipe-all", is_flag=True, help="Each recipe that comes with kcnn, for a few steps.")
-@click.option("--out", default="parity", show_default=True, metavar="FOLDER", help="Where parity.json and .png go.")
+@click.option("--out", default="parity", show_default=True, metavar="FOLDER", help="Results go to FOLDER/RECIPE.")
 @json_option
 @debug_option
 def command(recipe, steps, backends, data, settings, recipe_all, out, as_json):

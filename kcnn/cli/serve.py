@@ -72,8 +72,8 @@ def command(run, host, port, calibrated, export, batch, window, queue, access_lo
     """Answer HTTP requests with the model in RUN: a run folder, a .keras file, or an export.
 
     Try it at http://127.0.0.1:8000/; programs POST images to /v1/predict, and /docs describes the rest. With the
-    environment variable KCNN_API_KEY set, requests have to bring that key. Ctrl-C and SIGTERM stop it, after what was
-    accepted is answered.
+    environment variable KCNN_API_KEY set, requests have to bring that key. Where a run's ONNX export answers, --backend
+    and --device are those of its heatmaps alone. Ctrl-C and SIGTERM stop it, after what was accepted is answered.
     """
     _check_packages()
 
