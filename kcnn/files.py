@@ -75,27 +75,31 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def hold(handle: int, taken: str) -> None:
-    """Lock an open file or folder until it is closed; raise `RunError` with `taken` where another process has it."""
+def hold(handle: int, taken: str) -> bool:
+    """Lock an open file or folder until it is closed, and return whether it is locked: not everywhere there are locks.
+
+    Raises:
+        RunError: With `taken`: another process has it.
+    """
     if not fcntl:
-        return
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise RunError(taken) from error
-    except OSError:
-        pass  # a file system without locks
+    except OSError:  # a file system without locks
+        return False
+    return True
 
 
 @contextlib.contextmanager
-def alone(folder: Path, taken: str) -> Iterator[None]:
-    """Hold a folder for this process; raise `RunError` with `taken` where another one has it."""
+def alone(folder: Path, taken: str) -> Iterator[bool]:
+    """Hold a folder for this process; yield and raise as `hold` returns and raises."""
     if not fcntl:
-        yield
+        yield False
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        hold(handle, taken)
-        yield
+        yield hold(handle, taken)
     finally:
         os.close(handle)

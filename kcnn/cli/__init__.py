@@ -96,7 +96,9 @@ def _exit_code(arguments):
         where = f" ({error.filename})" if error.filename else ""
         code = _tell(f"Cannot go on: {reason}{where}.", debug, 1)
     except MemoryError:
-        code = _tell("Out of memory. Try a smaller --set batch_size=..., or data.memory_limit.", debug, 1)
+        code = _tell(
+            "Out of memory. A training may need a smaller --set batch_size=..., or data.memory_limit.", debug, 1
+        )
     except Exception as error:
         first = (str(error).strip() or type(error).__name__).partition("\n")[0]
         code = _tell(f"This should not happen: {type(error).__name__}: {first} (--debug shows where)", debug, 1)

@@ -60,7 +60,7 @@ class Packed:
         """Read the archive; return [[[name, size, digest in hexadecimal], ...], [[refused name, reason], ...]]."""
         entries, skipped = read_archive(self.path, self.memory_limit, self.progress)
         self._contents = [data for _, data in entries]
-        found = zip(entries, digests(self._contents), strict=True)
+        found = zip(entries, digests(self._contents, strict=True), strict=True)
         return [
             [
                 [name, len(data) if isinstance(data, bytes) else data.size, digest.hex()]
@@ -70,9 +70,18 @@ class Packed:
         ]
 
     def content(self, number: int) -> bytes | Extent:
-        """Return where the bytes of a member are. Raises `DataError` if the archive is no longer what it was."""
+        """Return where the bytes of a member are.
+
+        Raises:
+            DataError: The archive is no longer what it was, or the system does not let it be unpacked.
+        """
         with self._lock:  # threads decode
-            if self._contents is None and self.unpack() != self.known:
+            try:
+                changed = self._contents is None and self.unpack() != self.known
+            except OSError as error:  # which would count as one image's, and be tried again for each
+                self._contents = None
+                raise DataError(f"Cannot unpack {self.path}: {error.strerror or error}.") from error
+            if changed:
                 self._contents = None
                 raise DataError(f"{self.path} has changed since this process listed it. Start again.")
         return self._contents[number]

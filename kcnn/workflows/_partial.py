@@ -58,6 +58,7 @@ class Partial:
         """Begin the file, or go on with it. Raises `UsageError` where it is whole, or another's."""
         begun = self.part.exists()
         if begun and not resume and (self._notes.exists() or self.part.stat().st_size):
+            self._hold("r+b")  # or else what another process is writing would seem to be left behind
             raise UsageError(
                 f"{self.part} holds the answers of a call that was stopped. "
                 "Go on with it by --resume, or delete it to begin anew."

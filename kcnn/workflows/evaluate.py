@@ -200,8 +200,11 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
         moved = recipe.data.model_copy(update={"name": "folder", "path": data_path})
         recipe = recipe.model_copy(update={"data": moved})
     source = data.find_source(recipe.data, class_names, progress)
-    own = not data_path or (split not in source.splits and _is_of_run(run, source, recipe, progress))
-    config = recipe.data if own else recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})
+    config = recipe.data
+    if data_path:
+        config = None if split in source.splits else _as_divided(run, source, recipe, progress)
+    own = config is not None
+    config = config or recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})
     dataset = load_source(
         source,
         config,
@@ -220,22 +223,25 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
     return dataset, recipe if own else None
 
 
-def _is_of_run(run, source, recipe, progress):
-    """Return whether a source holds the very images that the run was trained and validated on.
+def _as_divided(run, source, recipe, progress):
+    """Return how a source that holds the very images that the run was trained and validated on was divided, or None.
 
-    Measured whole they would seem unseen.
+    Measured whole they would seem unseen. Where they had test images beside them, none were held out of them.
     """
-    known = run.known_environment().get("data") or {}
-    if "fingerprint" not in known:
-        return False
-    try:
-        listings = divided(source, recipe.data, recipe.seed, progress=progress)
-    except DataError:  # it cannot be divided so
-        return False
-    counts = [len(listings.get(split, ())) for split in ("train", "validation")]
-    if sum(counts) < known.get("train", 0) + known.get("validation", 0):  # there may be more, which could not be read
-        return False
-    return fingerprint(listings, progress) == known["fingerprint"]
+    environment = run.known_environment()
+    began = [environment, *environment.get("resumed", [])]  # a forced resumption may have had other data
+    known = [facts for each in began if "fingerprint" in (facts := each.get("data") or {})]
+    for config in (recipe.data, recipe.data.model_copy(update={"test": 0.0})):
+        try:
+            listings = divided(source, config, recipe.seed, progress=progress)
+        except DataError:  # it cannot be divided so
+            continue
+        count = sum(len(listings.get(split, ())) for split in ("train", "validation"))
+        # There may be more than was counted then: what could not be read was left out.
+        alike = [facts["fingerprint"] for facts in known if count >= facts.get("train", 0) + facts.get("validation", 0)]
+        if alike and fingerprint(listings, progress) in alike:
+            return config
+    return None
 
 
 def with_prefix(metrics, tta):

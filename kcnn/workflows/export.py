@@ -314,14 +314,19 @@ def _alone(exports):
         RunError: Another process is exporting the run.
     """
     exports.mkdir(exist_ok=True)
-    with alone(exports, f"Another process is writing to {exports} right now."):
-        for old in exports.glob(".*-old"):  # it was to be replaced by what never took its name
-            target = exports / old.name[1:].rsplit("-", 2)[0]
-            if not target.exists():
-                old.rename(target)
-        for left in exports.glob(".*-*"):
-            shutil.rmtree(left, ignore_errors=True)
+    with alone(exports, f"Another process is writing to {exports} right now.") as held:
+        if held:
+            _tidy(exports)
         yield
+
+
+def _tidy(exports):
+    for old in exports.glob(".*-old"):  # it was to be replaced by what never took its name
+        target = exports / old.name[1:].rsplit("-", 2)[0]
+        if not target.exists():
+            old.rename(target)
+    for left in exports.glob(".*-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _emptied(folder):

@@ -166,3 +166,21 @@ def test_members_are_spooled_above_the_limit_and_read_alike(cached, pets, tmp_pa
         assert content.read(left) == content.read(right)
         assert content.read(left, 9) == content.read(right, 9)
         assert content.size(left) == content.size(right) == len(content.read(left)), name
+
+
+def test_what_the_system_refuses_while_it_unpacks_again_is_told_once(
+    cached, pets, make_config, unpackings, monkeypatch, tmp_path
+):
+    """It is no image's own fault, and is not tried again for each."""
+
+    def full(spool, data):
+        raise OSError(28, "No space left on device")
+
+    path = pack(pets, tmp_path / "pets.tar")
+    load(make_config(path, memory_limit=0.0, image_size=(8, 8), channels=3), 0)
+    unpackings.clear()
+    monkeypatch.setattr("kcnn.data.content.Spool.append", full)
+    config = make_config(path, memory_limit=0.0, image_size=(4, 4), channels=3, on_bad_image="skip")
+    with pytest.raises(DataError, match=r"Cannot unpack .*pets\.tar: No space left on device"):
+        load(config, 0)
+    assert len(unpackings) < 20  # one a thread that was decoding, of 40 images

@@ -145,6 +145,22 @@ def test_images_of_the_run_that_lie_elsewhere_now_are_divided_as_for_the_trainin
     assert other.metrics["count"] == 41
 
 
+def test_the_training_images_without_the_test_images_beside_them_are_still_the_runs_own(digit_files, tmp_path):
+    from kcnn import recipe
+    from kcnn.workflows.fit import fit
+
+    files = [file for file in sorted(digit_files.iterdir()) if file.name[0] in "01"]
+    root = tmp_path / "digits"
+    by_label(files[::4], root / "test")
+    by_label([file for file in files if file not in files[::4]], root / "train")
+    run = fit(recipe.load("smoke", ("data.validation=0.4",), data=str(root)), out=tmp_path, name="run")
+    with pytest.raises(DataError, match="These are the run's own images: it has no test images"):
+        evaluate(run, data_path=str(root / "train"))
+    count = run.read_json(run.environment)["data"]["validation"]
+    assert evaluate(run, data_path=str(root / "train"), split="validation").metrics["count"] == count
+    assert evaluate(run, data_path=str(root / "test")).what == "test_test"
+
+
 def evaluate_all(run, path):
     """Return the counts of images of a comparison."""
     from kcnn.workflows.compare import compare

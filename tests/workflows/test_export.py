@@ -214,6 +214,19 @@ def test_two_exports_of_a_run_do_not_meet(smoke_run, tmp_path):
 
 
 @pytest.mark.once
+def test_where_there_are_no_locks_nothing_is_tidied_that_another_export_may_write(smoke_run, tmp_path, monkeypatch):
+    run = copy_of(smoke_run, tmp_path)
+    others = run.exports / ".onnx-abc"
+    others.mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("kcnn.files.fcntl", None)
+        export(run, ["torch"], images=8)
+    assert others.is_dir()
+    export(run, ["torch"], images=8)
+    assert not others.exists()
+
+
+@pytest.mark.once
 def test_a_changed_file_is_known_from_within_its_folder(exported, tmp_path, monkeypatch):
     run = copy_of(exported[0], tmp_path)
     folder = run.exports / "savedmodel" / "1"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from labelled import by_label
 from resumable import STEPS, At, Killed, kill, learned, stopped
 
 from kcnn import checkpoint, recipe
@@ -115,6 +116,30 @@ def test_other_data_is_refused(tmp_path):
         resume(run, recipe=recipe.load(run.recipe, data=str(moved)))
     first.write_bytes(content)
     resume(run, recipe=recipe.load(run.recipe, data=str(moved)))  # elsewhere, but the same images
+
+
+def test_other_data_that_is_forced_is_the_runs_own_from_then_on(digit_files, tmp_path):
+    """Measured whole it would seem unseen."""
+    from kcnn.workflows.evaluate import evaluate
+
+    files = sorted(digit_files.iterdir())
+    first = by_label([file for file in files if file.name[0] in "01"], tmp_path / "first")
+    more = by_label([file for file in files if file.name[0] in "0123"], tmp_path / "more")
+    for odd in "23":  # the same two classes
+        for file in (more / odd).iterdir():
+            file.rename(more / str(int(odd) % 2) / file.name)
+        (more / odd).rmdir()
+    settings = ("epochs=3", "batch_size=4", "data.validation=0.2", "data.test=0.2", "run.checkpoint_seconds=0")
+    with pytest.raises(Killed):
+        fit(
+            recipe.load("smoke", settings, data=str(first)),
+            out=tmp_path,
+            name="run",
+            extra_callbacks=[At(kill, step=2)],
+        )
+    run = resume(Run(tmp_path / "run"), recipe=recipe.load(tmp_path / "run", data=str(more)), force=True)
+    found = evaluate(run, data_path=str(more.rename(tmp_path / "moved")))
+    assert (found.what, found.data) == ("test", None)
 
 
 def test_another_backend_is_refused_and_can_be_forced(half, child, other_backends, backend_name):

@@ -334,11 +334,12 @@ def test_what_was_stopped_is_not_thrown_away_unasked(begun, write):
         write(begun)
 
 
-def test_another_process_at_work_is_told(begun, write):
+@pytest.mark.parametrize("resume", [True, False])
+def test_another_process_at_work_is_told(begun, write, resume):
     with begun.with_name("answers.csv.part").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(RunError, match="Another process is writing"):
-            write(begun, resume=True)
+            write(begun, resume=resume)
 
 
 def test_two_that_begin_at_once_do_not_spoil_each_other(write, tmp_path, monkeypatch):

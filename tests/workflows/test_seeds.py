@@ -109,7 +109,12 @@ def test_a_seed_that_was_killed_at_its_end_is_tidied(three, tmp_path):
     last.checkpoints.mkdir()
     resume_seeds(seeds)
     assert not last.checkpoints.exists()
-    assert (last.report / "index.html").is_file()
+    page = last.report / "index.html"
+    assert page.is_file()
+    page.write_text("evaluated")
+    last.checkpoints.mkdir()
+    resume_seeds(seeds)
+    assert page.read_text() == "evaluated"
 
 
 def test_a_seed_that_was_killed_as_it_began_is_made_again(three, tmp_path):
