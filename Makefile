@@ -12,7 +12,7 @@ TESTS ?= not slow
 DEMO_BACKEND ?= jax
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all suites bench results lint format clean
+.PHONY: help demo test test-all suites bench pages lint format clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -55,8 +55,9 @@ bench: $(VENV)/.dev ## Measure kcnn against plain loops and stock Keras; writes 
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/serving.py --backend torch
 
-results: $(VENV)/.dev ## Write docs/results.md from the files of the runs that are in git.
+pages: $(VENV)/.dev ## Write docs/results.md from the runs that are in git, and docs/recipes.md from the code.
 	$(BIN)/python docs/results.py
+	$(BIN)/python docs/recipes.py
 
 lint: $(VENV)/.dev ## Check style and, in the Keras-free half, types.
 	$(BIN)/ruff check .

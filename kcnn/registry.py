@@ -4,6 +4,7 @@ import ast
 import difflib
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ PACKAGE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Option:
-    """One keyword-only argument of a registered callable: its type and its default."""
+    """One keyword-only argument of a registered callable: its type, its default and its meaning."""
 
     name: str
     annotation: Any
     default: Any = REQUIRED
+    description: str = ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -99,8 +101,30 @@ def _options(module: str, attribute: str) -> dict[str, Option]:
         if argument.annotation is None:
             continue  # plumbing (seed, name, dtype), not an option of the recipe
         value = REQUIRED if default is None else ast.literal_eval(default)
-        options[argument.arg] = Option(argument.arg, _annotation(argument.annotation), value)
+        description = _explained(module, attribute).get(argument.arg, "")
+        options[argument.arg] = Option(argument.arg, _annotation(argument.annotation), value, description)
     return options
+
+
+@functools.cache
+def _explained(module: str, attribute: str) -> dict[str, str]:
+    """Return the meaning of each argument: from its own docstring, or else the first of its module that says it."""
+    nodes = [node for node in _module_tree(module).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    found: dict[str, str] = {}
+    for node in (_definition(module, attribute), *nodes):
+        found = _arguments(ast.get_docstring(node) or "") | found
+    return found
+
+
+def _arguments(doc: str) -> dict[str, str]:
+    """Return what a docstring's `Args:` say of each."""
+    section = re.search(r"^Args:\n((?:    .*\n?|\n)+)", doc, re.MULTILINE)
+    items = re.split(r"\n(?=    \S)", section[1]) if section else []
+    found = {}
+    for item in items:
+        names, _, text = item.strip().partition(": ")
+        found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
+    return found
 
 
 def _annotation(node: ast.expr) -> Any:

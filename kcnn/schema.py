@@ -57,16 +57,24 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _component(registry: Registry, base: type[Component] = Component) -> Any:
-    """Return a pydantic type: one model an entry of the table, told apart by `name`, with the keys of `base` too."""
+@functools.cache
+def components(registry: Registry, base: type[Component] = Component) -> list[type[Component]]:
+    """Return a pydantic model for each entry of a registry: its name, its options, and the keys of `base` too."""
     models = []
     for name in registry.names():
         fields: dict[str, Any] = {"name": (Literal[name], ...)}
         for option in registry.options(name).values():
             default = ... if option.default is REQUIRED else option.default
             listing = _listed if get_origin(option.annotation) is tuple else _untupled  # TOML has lists alone
-            fields[option.name] = (Annotated[option.annotation, BeforeValidator(listing)], default)
+            described = Field(default, description=option.description or None)
+            fields[option.name] = (Annotated[option.annotation, BeforeValidator(listing)], described)
         models.append(create_model(name, __base__=base, __doc__=registry.summary(name), **fields))
+    return models
+
+
+def _component(registry: Registry, base: type[Component] = Component) -> Any:
+    """Return the pydantic type of a table that names an entry of a registry; `name` tells which."""
+    models = components(registry, base)
     if len(models) == 1:
         return models[0]
     return Annotated[Union[tuple(models)], Field(discriminator="name")]  # noqa: UP007 - built at run time
@@ -96,7 +104,7 @@ Channels = Annotated[tuple[float, ...], BeforeValidator(_listed)]
 class DataConfig(Table):
     """Where the images come from, and how they become arrays."""
 
-    name: Literal[tuple(DATASETS.names())] = "digits"  # type: ignore[valid-type]
+    name: Literal[tuple(DATASETS.names())] = Field("digits", description="`kcnn datasets` says what they are.")  # type: ignore[valid-type]
     path: Place | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
     about: Words | None = Field(None, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
@@ -140,7 +148,7 @@ class FinetuneConfig(Table):
 class LossConfig(Table):
     """The cross-entropy that is minimised."""
 
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each label given to all classes alike.")
     class_weights: Literal["balanced"] | dict[str, float] | None = Field(
         None, description="Weight of each class by name, or 'balanced': inverse to how often it occurs."
     )
@@ -149,24 +157,26 @@ class LossConfig(Table):
 class EarlyStoppingConfig(Table):
     """Stop when nothing has improved for `patience` epochs."""
 
-    monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy"] = "val_loss"
+    monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy"] = Field(
+        "val_loss", description="What must improve."
+    )
     patience: int = Field(10, ge=1, description="Epochs.")
-    min_delta: float = Field(0.0, ge=0)
+    min_delta: float = Field(0.0, ge=0, description="What is less is no improvement.")
 
 
 class AverageConfig(Table):
     """Exponential moving average of weights and batch-norm statistics."""
 
-    decay: float = Field(0.999, gt=0, lt=1)
+    decay: float = Field(0.999, gt=0, lt=1, description="Share of the average that stays at each update.")
     every: int = Field(1, ge=1, description="Steps between updates.")
 
 
 class CallbacksConfig(Table):
     """What happens beside the training."""
 
-    early_stopping: EarlyStoppingConfig | None = None
+    early_stopping: EarlyStoppingConfig | None = Field(None, description="Absent: all epochs are trained.")
     best: bool = Field(False, description="Keep the weights of the epoch with the best validation accuracy.")
-    ema: AverageConfig | None = None
+    ema: AverageConfig | None = Field(None, description="Absent: the weights are those of the last step.")
     tensorboard: bool = Field(False, description="Write TensorBoard event files to the run's tensorboard/ folder.")
 
 
@@ -184,10 +194,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 class Recipe(Table):
     """A whole experiment, but for the framework that runs it."""
 
-    seed: Seed = 0
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=1, le=65536)
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    seed: Seed = Field(0, description="Of the initial weights, the order, the augmentation and dropout.")
+    epochs: int = Field(10, ge=1, description="Passes over the training images.")
+    batch_size: int = Field(128, ge=1, le=65536, description="Images a step.")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="Of the computation; weights are float32 always."
+    )
     data: DataConfig = DataConfig()
     augment: tuple[Component, ...] = ()
     model: ModelComponent

@@ -14,7 +14,7 @@ class HorizontalFlip(IndexMap):
     """Mirrors an image left to right with a given probability.
 
     Args:
-        probability: From 0 to 1.
+        probability: The share of images that are mirrored, 0 to 1.
         alternate: Draw once for each image, whether it is mirrored in the first, third, ... epoch or in the others
             (Jordan 2024, section 3.6), so that two epochs show both sides of each. It then runs in the input
             pipeline, since only there it is known which image is which.
@@ -50,7 +50,7 @@ class VerticalFlip(IndexMap):
     """Mirrors an image top to bottom with a given probability.
 
     Args:
-        probability: From 0 to 1.
+        probability: The share of images that are mirrored, 0 to 1.
     """
 
     def __init__(self, *, probability: float = 0.5, seed=0, **kwargs):

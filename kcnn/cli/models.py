@@ -85,6 +85,9 @@ def _count(model, key):
 
 
 def _show(model):
+    from kcnn import reference
+    from kcnn.cli._reference import in_full
+
     click.echo(f"{model['name']}: {model['summary']}")
     if "family" in model:
         click.echo(_heading(model).lstrip())
@@ -101,19 +104,8 @@ def _show(model):
             data = "" if one["data"] == "ImageNet" else f"{one['data']}, "
             extra = f"pretrained on {one['extra']}, " if one["extra"] else ""
             click.echo(f"  {one['top1']:6.2f}  {data}{extra}{one['how']}\n          {one['source']['title']}")
-    if model["options"]:
-        click.echo("Options, in a recipe's [model] or as --set model.KEY=VALUE:")
-        for key, value in model["options"].items():
-            click.echo(f"  {key} = {value!r}{_choices(model['name'], key)}")
-
-
-def _choices(name, key):
-    from typing import Literal, get_args, get_origin
-
-    from kcnn.registry import MODELS
-
-    annotation = MODELS.options(name)[key].annotation
-    return f"  ({' or '.join(map(repr, get_args(annotation)))})" if get_origin(annotation) is Literal else ""
+    click.echo("In a recipe, each key also as --set model.KEY=VALUE:\n")
+    click.echo(in_full(*reference.find(model["name"])))
 
 
 def _exact(model, key):

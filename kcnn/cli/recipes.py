@@ -1,4 +1,4 @@
-"""kcnn recipes: the recipes that come with kcnn, and the schema of all recipes."""
+"""kcnn recipes: the recipes that come with kcnn, and what a recipe may say."""
 
 import shlex
 from pathlib import Path
@@ -13,7 +13,7 @@ from kcnn.cli._options import debug_option, json_option, show_json
 @debug_option
 @click.pass_context
 def command(context, as_json):
-    """List the recipes that come with kcnn; show, copy one, or print the schema of all."""
+    """List the recipes that come with kcnn; show or copy one; or tell what a recipe may say."""
     if context.invoked_subcommand:
         if as_json:
             raise click.UsageError(f"--json goes with the list alone, not with {context.invoked_subcommand}.")
@@ -54,6 +54,25 @@ def copy(name, file):
         raise click.UsageError(f"{target} is already there.")
     write_text(target, source.read_text(encoding="utf-8"))
     click.echo(f"Copied {name} to {target}. Train it with: kcnn fit {shlex.quote(str(target))}")
+
+
+@command.command("options")
+@click.argument("name", required=False)
+@json_option
+@debug_option
+def options(name, as_json):
+    """Tell what a recipe may say: all tables in short; or NAME in full, as TOML to be copied.
+
+    NAME is a table such as `data` or `augment`, or what a table may name, such as `cutmix`, `adamw` or `resnet18`.
+    """
+    from kcnn import reference
+    from kcnn.cli._reference import in_full, in_short
+
+    found = reference.find(name) if name else reference.entries()
+    if as_json:
+        show_json({"options": [one.as_json() for one in found]})
+    else:
+        click.echo("\n\n".join(map(in_full, found)) if name else in_short(found))
 
 
 @command.command("schema")

@@ -39,8 +39,10 @@ def resnet18(
 ):
     """ResNet-18 of He et al. (2015), table 1: 11.7 M parameters for ImageNet.
 
-    `stem="large"` is the paper's: 7x7 with stride 2, then a max pool. `"small"` is one 3x3 convolution with
-    stride 1, so that a CIFAR image keeps its 32x32 pixels. `"auto"` takes it below 128 pixels.
+    Args:
+        input_shape, num_classes, mean, std, name: As of every model.
+        stem: `"large"` is the paper's: 7x7 with stride 2, then a max pool. `"small"` is one 3x3 convolution with
+            stride 1, so that a CIFAR image keeps its 32x32 pixels. `"auto"` takes it below 128 pixels.
     """
     return _resnet(input_shape, num_classes, BLOCKS["resnet18"], stem=stem, mean=mean, std=std, name=name)
 

@@ -20,8 +20,10 @@ def vgg11(
 ):
     """VGG-11, configuration A of Simonyan & Zisserman (2014), table 1: 132,863,336 parameters for ImageNet.
 
-    `batch_norm` normalises behind each convolution, which the paper had not yet. `dropout` is the rate behind the two
-    hidden dense layers.
+    Args:
+        input_shape, num_classes, mean, std, name: As of every model.
+        batch_norm: Normalise behind each convolution, which the paper had not yet.
+        dropout: Rate behind the two hidden dense layers.
     """
     return _vgg(input_shape, num_classes, CONVOLUTIONS["vgg11"], batch_norm, dropout, mean=mean, std=std, name=name)
 

@@ -10,12 +10,17 @@ BASE_WIDTHS = (16, 32, 64)  # of the stages, times the widening factor
 
 
 def wide_resnet16_8(input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet16_8"):
-    """WRN-16-8 of Zagoruyko & Komodakis (2016): 11.0 M parameters. `dropout` is the blocks' rate."""
+    """WRN-16-8 of Zagoruyko & Komodakis (2016): 11.0 M parameters.
+
+    Args:
+        input_shape, num_classes, mean, std, name: As of every model.
+        dropout: Rate between the two convolutions of a block.
+    """
     return _wide_resnet(input_shape, num_classes, 16, 8, dropout=dropout, mean=mean, std=std, name=name)
 
 
 def wide_resnet28_10(input_shape, num_classes, *, mean=None, std=None, dropout: float = 0.0, name="wide_resnet28_10"):
-    """WRN-28-10 of Zagoruyko & Komodakis (2016): 36.5 M parameters. `dropout` is the blocks' rate."""
+    """WRN-28-10 of Zagoruyko & Komodakis (2016): 36.5 M parameters. `dropout` as in `wide_resnet16_8`."""
     return _wide_resnet(input_shape, num_classes, 28, 10, dropout=dropout, mean=mean, std=std, name=name)
 
 

@@ -19,7 +19,18 @@ def adam(
     clip_value: float | None = None,
     accumulation_steps: int = 1,
 ):
-    """Adam (Kingma & Ba 2015); `l2` is added to the gradient, as PyTorch's `Adam(weight_decay=)` does."""
+    """Adam (Kingma & Ba 2015); `l2` is added to the gradient, as PyTorch's `Adam(weight_decay=)` does.
+
+    Args:
+        learning_rate: At the schedule's peak.
+        beta_1, beta_2: Decay of the running mean of the gradient, and of its square; 0 to below 1.
+        epsilon: Added to the root of the second.
+        l2: Times each variable, is added to its gradient.
+        decay_norm_and_bias: Whether the decay is also of what has one dimension: norms and biases.
+        clip_norm: The largest norm of all gradients together; larger ones are scaled down.
+        clip_value: The largest absolute value of a gradient; not beside `clip_norm`.
+        accumulation_steps: Steps whose gradients are averaged before the weights move.
+    """
     return _build(
         keras.optimizers.Adam,
         {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon},
@@ -43,7 +54,13 @@ def adamw(
     clip_value: float | None = None,
     accumulation_steps: int = 1,
 ):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): weights shrink by rate times decay."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): weights shrink by rate times decay.
+
+    Args:
+        weight_decay: Times the learning rate, the share that each variable loses at a step.
+
+    The other arguments are `adam`'s.
+    """
     return _build(
         keras.optimizers.AdamW,
         {
@@ -74,7 +91,12 @@ def sgd(
 ):
     """Stochastic gradient descent with momentum, Nesterov's by default; `l2` is added to the gradient.
 
-    `norm_bias_factor` is on the learning rate of the biases of normalisations, whose decay stays what it was.
+    Args:
+        momentum: Share of the last step that is added to each, 0 to below 1.
+        nesterov: Whether the gradient is that of the place to which the momentum leads.
+        norm_bias_factor: On the learning rate of the biases of normalisations, whose decay stays what it was.
+
+    The other arguments are `adam`'s.
     """
     return _build(
         keras.optimizers.SGD,
@@ -99,7 +121,13 @@ def lion(
     clip_value: float | None = None,
     accumulation_steps: int = 1,
 ):
-    """Lion (Chen et al. 2023): the sign of an interpolated momentum, with decoupled weight decay."""
+    """Lion (Chen et al. 2023): the sign of an interpolated momentum, with decoupled weight decay.
+
+    Args:
+        beta_1, beta_2: Share of the momentum in a step, and in what is remembered; 0 to below 1.
+
+    The other arguments are `adamw`'s.
+    """
     return _build(
         keras.optimizers.Lion,
         {"learning_rate": learning_rate, "beta_1": beta_1, "beta_2": beta_2, "weight_decay": weight_decay or None},
@@ -127,8 +155,16 @@ def muon(
 ):
     """Muon (Jordan et al. 2024): kernels of convolutions move by orthogonal matrices, the rest by Nesterov's descent.
 
-    The rest has `others_factor` times the learning rate, and `l2` is added to its gradient; kernels are normalized
-    instead. `norm_bias_factor` is as in `sgd`.
+    Args:
+        learning_rate: Of the kernels, at the schedule's peak: the size of a step, since an orthogonal matrix has none.
+        momentum: Of the kernels, 0 to below 1.
+        iterations: Of Newton and Schulz, which make a matrix orthogonal.
+        normalize: Whether each kernel is first scaled to the norm of an orthogonal matrix, in place of a decay.
+        others_factor: Learning rate of the rest, as a factor on that of the kernels.
+        others_momentum: Of the rest, 0 to below 1.
+        l2: Times each variable of the rest, is added to its gradient.
+
+    The other arguments are `sgd`'s.
     """
     return _build(
         Muon,

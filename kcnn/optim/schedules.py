@@ -13,7 +13,11 @@ from keras import ops
 
 
 def constant(epochs, steps_per_epoch, *, warmup_epochs: float = 0.0):
-    """The same rate throughout, after an optional linear warm-up."""
+    """The same rate throughout, after an optional linear warm-up.
+
+    Args:
+        warmup_epochs: Length of a linear rise before it.
+    """
     return _warm_up(np.ones(epochs * steps_per_epoch), steps_per_epoch, warmup_epochs, epochs)
 
 
@@ -49,7 +53,13 @@ def step(
     gamma: float = 0.1,
     warmup_epochs: float = 0.0,
 ):
-    """Multiply the rate by `gamma` at the start of each epoch of `milestones` (counted from 0)."""
+    """Multiply the rate by `gamma` at the start of each epoch of `milestones`.
+
+    Args:
+        milestones: Epochs, counted from 0.
+        gamma: Factor at each of them.
+        warmup_epochs: Length of a linear rise before it.
+    """
     epoch = np.arange(epochs * steps_per_epoch) // steps_per_epoch
     passed = np.sum(epoch[:, None] >= np.asarray(milestones, dtype=int)[None, :], axis=1)
     return _warm_up(gamma**passed, steps_per_epoch, warmup_epochs, epochs)

@@ -1,0 +1,63 @@
+import tomllib
+
+import pytest
+
+from kcnn import recipe, reference
+from kcnn.cli._reference import in_full, in_short
+from kcnn.errors import UsageError
+from kcnn.schema import Recipe
+
+ENTRIES = reference.entries()
+
+
+def named(entry):
+    return entry.name or entry.table or "recipe"
+
+
+def test_each_key_has_a_meaning():
+    assert [f"{named(one)}.{key.name}" for one in ENTRIES for key in one.keys if not key.meaning] == []
+
+
+def test_each_table_and_each_name_is_there_once():
+    assert len({(one.table, one.name) for one in ENTRIES}) == len(ENTRIES)
+    assert {one.table.partition(".")[0] for one in ENTRIES if one.table} | {key.name for key in ENTRIES[0].keys} == set(
+        Recipe.model_fields
+    )
+    for table, registry in recipe.REGISTRIES.items():
+        assert [one.name for one in ENTRIES if one.table == table] == registry.names()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=named)
+def test_what_is_printed_is_a_part_of_a_recipe_with_its_defaults(entry):
+    values = tomllib.loads(in_full(entry))
+    own = {"model": {"name": "simple_cnn"}, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}}
+    read = recipe.validate(own | values, "printed").model_dump(exclude_none=True)
+    if entry.table in recipe.REGISTRIES:
+        alone = own | {entry.table: [{"name": entry.name}] if entry.table == "augment" else {"name": entry.name}}
+    else:
+        alone = (
+            own if entry.table in ("", *Recipe.model_fields) else own | {"callbacks": {entry.table.split(".")[1]: {}}}
+        )
+    if entry.table == "finetune":
+        alone = own | {"finetune": {}}
+    assert read == recipe.validate(alone, "alone").model_dump(exclude_none=True)
+
+
+def test_a_name_is_found_alone_and_a_table_with_all_in_it():
+    assert [named(one) for one in reference.find("cutmix")] == ["cutmix"]
+    assert [named(one) for one in reference.find("[callbacks]")] == [
+        "callbacks",
+        "callbacks.early_stopping",
+        "callbacks.ema",
+    ]
+    assert len(reference.find("augment")) == len(recipe.REGISTRIES["augment"].names())
+    with pytest.raises(UsageError, match=r"called 'cutmx'\. Did you mean 'cutmix'\?"):
+        reference.find("cutmx")
+    with pytest.raises(UsageError, match="kcnn recipes options"):
+        reference.find("")
+
+
+def test_in_short_all_but_networks_is_named():
+    text = in_short(ENTRIES)
+    assert all(one.name in text for one in ENTRIES if one.table != "model")
+    assert all(key.name in text for one in ENTRIES if not one.name for key in one.keys)
