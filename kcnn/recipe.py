@@ -214,6 +214,13 @@ def _mistakes_between_tables(values: dict[str, Any]) -> list[str]:
     std = value("data", "std")
     if isinstance(std, list) and any(isinstance(one, int | float) and one <= 0 for one in std):
         mistakes.append(f"data.std: each must be greater than 0. Received: {std}")
+    for name in ("mean", "std"):
+        given = value("data", name)
+        if isinstance(given, list) and any(isinstance(one, int | float) and one > 1 for one in given):
+            mistakes.append(f"data.{name}: of pixels from 0 to 1, not to 255. Received: {given}")
+    rate = value("optimizer", "learning_rate")
+    if isinstance(rate, int | float) and rate <= 0:
+        mistakes.append(f"optimizer.learning_rate: must be greater than 0. Received: {rate}")
     return mistakes
 
 

@@ -20,7 +20,7 @@ class Key:
 
     Attributes:
         name: As it stands in TOML.
-        default: What holds where it is absent; None is nothing at all.
+        default: What holds where it is absent; None is nothing, or that it must be there.
         choices: The words that it may be; empty where it may be others.
         meaning: With its range, where the schema has one. Empty where nothing is said.
     """
@@ -38,7 +38,7 @@ class Entry:
     Attributes:
         table: "data" of `[data]`; empty for the keys above all tables.
         name: What stands behind `name =`; empty where the table names nothing.
-        summary: One sentence.
+        summary: What it is, and what its absence means.
         keys: All but that name.
     """
 
@@ -64,31 +64,35 @@ def entries() -> list[Entry]:
 
 
 def find(name: str) -> list[Entry]:
-    """Return the thing called `name`; or the table of that name, with the tables in it or all that it may name.
+    """Return what is called `name`: a thing; a table, with those in it or all that it may name; or what has such a key.
+
+    "recipe" is the table above all others.
 
     Raises:
         UsageError: There is none.
     """
     everything, wanted = entries(), name.strip("[]")
-    found = [one for one in everything if wanted in (one.name, one.table) or one.table.startswith(f"{wanted}.")]
-    if not wanted or not found:
-        known = {word for one in everything for word in (one.name, one.table) if word}
-        hint = did_you_mean(wanted, known) or " All there is: kcnn recipes options"
-        raise UsageError(f"Nothing in a recipe is called {name!r}.{hint}")
-    return found
+    called = [(one, {one.name, one.table or "recipe", *one.table.split(".")} - {""}) for one in everything]
+    having = [(one, {key.name for key in one.keys}) for one in everything]
+    for words in (called, having):
+        if found := [one for one, own in words if wanted in own]:
+            return found
+    known = set().union(*(own for _, own in called + having))
+    hint = did_you_mean(wanted, known) or " All there is: kcnn recipes options"
+    raise UsageError(f"Nothing in a recipe is called {name!r}.{hint}")
 
 
-def _table(place: str, table: type[BaseModel]) -> Iterator[Entry]:
+def _table(place: str, table: type[BaseModel], absent: str = "") -> Iterator[Entry]:
     keys, inner = [], []
     for name, field in table.model_fields.items():
         if not place and name in REGISTRIES:
             base = ModelComponent if name == "model" else Component
             inner += [_entry(name, one.model_fields["name"], one) for one in components(REGISTRIES[name], base)]
         elif nested := _nested(field):
-            inner += _table(f"{place}.{name}".lstrip("."), nested)
+            inner += _table(f"{place}.{name}".lstrip("."), nested, field.description or "")
         else:
             keys.append(_key(name, field))
-    yield Entry(place, "", _first(table), tuple(keys))
+    yield Entry(place, "", f"{_first(table)} {absent}".strip(), tuple(keys))
     yield from inner
 
 
@@ -109,7 +113,7 @@ def _nested(field: FieldInfo) -> type[BaseModel] | None:
 def _key(name: str, field: FieldInfo) -> Key:
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     meaning = " ".join(filter(None, (field.description, _range(field.metadata))))
-    return Key(name, field.get_default(), tuple(str(one) for one in choices), meaning)
+    return Key(name, None if field.is_required() else field.default, tuple(str(one) for one in choices), meaning)
 
 
 def _range(bounds: list[Any]) -> str:

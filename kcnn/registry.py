@@ -122,7 +122,7 @@ def _arguments(doc: str) -> dict[str, str]:
     items = re.split(r"\n(?=    \S)", section[1]) if section else []
     found = {}
     for item in items:
-        names, _, text = item.strip().partition(": ")
+        names, _, text = item.strip().partition(":")
         found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
     return found
 

@@ -46,7 +46,8 @@ class ModelComponent(Component):
     """A network, and what it starts from."""
 
     weights: Place | None = Field(
-        None, description="Start from those of a run, a .keras or .weights.h5 file, or 'imagenet'."
+        None,
+        description="Start from those of a run, a .keras or .weights.h5 file, or 'imagenet' if `kcnn models` has a *.",
     )
 
     def options(self) -> dict[str, Any]:
@@ -105,16 +106,24 @@ class DataConfig(Table):
     """Where the images come from, and how they become arrays."""
 
     name: Literal[tuple(DATASETS.names())] = Field("digits", description="`kcnn datasets` says what they are.")  # type: ignore[valid-type]
-    path: Place | None = Field(None, description="For name = 'folder': a folder, a CSV file, or an archive.")
+    path: Place | None = Field(
+        None, description="A folder, a CSV file, or an archive; it takes the place of what name says."
+    )
     about: Words | None = Field(None, description="What the images are and whose, for the model's card.")
     validation: float = Field(0.1, ge=0, lt=1, description="Share of the training images held out.")
     test: float = Field(0.1, ge=0, lt=1, description="Share held out for `evaluate` where the data has no test split.")
     limit: int | None = Field(None, ge=1, description="Take so many training images, stratified.")
-    image_size: Size | None = Field(None, description="Height and width, or one number for both.")
+    image_size: Size | None = Field(
+        None,
+        description="Height and width, 2 to 4096, or one number for both; "
+        "default: that of the images where all are alike and at most 128, else 64.",
+    )
     channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour; default: as the images are.")
     resize: Literal["crop", "pad", "stretch"] = Field("crop", description="How an image gets another shape.")
-    mean: Channels | None = Field(None, description="Mean of each channel, 0 to 1; default: measured.")
-    std: Channels | None = Field(None, description="Standard deviation of each channel; default: measured.")
+    mean: Channels | None = Field(
+        None, description="Of each channel, of pixels from 0 to 1; default: measured, or those of model.weights."
+    )
+    std: Channels | None = Field(None, description="Standard deviation of each channel, likewise; both or neither.")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="What to do with an unreadable image.")
     memory_limit: float = Field(2.0, ge=0, description="GiB; decoded data above it streams from disk.")
 
@@ -167,16 +176,21 @@ class EarlyStoppingConfig(Table):
 class AverageConfig(Table):
     """Exponential moving average of weights and batch-norm statistics."""
 
-    decay: float = Field(0.999, gt=0, lt=1, description="Share of the average that stays at each update.")
+    decay: float = Field(
+        0.999,
+        gt=0,
+        lt=1,
+        description="Share of the average that stays at each update; at the n-th no more than (1 + n) / (10 + n).",
+    )
     every: int = Field(1, ge=1, description="Steps between updates.")
 
 
 class CallbacksConfig(Table):
     """What happens beside the training."""
 
-    early_stopping: EarlyStoppingConfig | None = Field(None, description="Absent: all epochs are trained.")
+    early_stopping: EarlyStoppingConfig | None = Field(None, description="Without this table all epochs are trained.")
     best: bool = Field(False, description="Keep the weights of the epoch with the best validation accuracy.")
-    ema: AverageConfig | None = Field(None, description="Absent: the weights are those of the last step.")
+    ema: AverageConfig | None = Field(None, description="Without this table the weights are those of the last step.")
     tensorboard: bool = Field(False, description="Write TensorBoard event files to the run's tensorboard/ folder.")
 
 
@@ -194,7 +208,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 class Recipe(Table):
     """A whole experiment, but for the framework that runs it."""
 
-    seed: Seed = Field(0, description="Of the initial weights, the order, the augmentation and dropout.")
+    seed: Seed = Field(
+        0,
+        description="Of all that is drawn: weights, order, augmentation, dropout, what is held out for validation.",
+    )
     epochs: int = Field(10, ge=1, description="Passes over the training images.")
     batch_size: int = Field(128, ge=1, le=65536, description="Images a step.")
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
@@ -203,7 +220,7 @@ class Recipe(Table):
     data: DataConfig = DataConfig()
     augment: tuple[Component, ...] = ()
     model: ModelComponent
-    finetune: FinetuneConfig | None = None
+    finetune: FinetuneConfig | None = Field(None, description="Without this table all layers are trained alike.")
     optimizer: Component
     schedule: Component
     loss: LossConfig = LossConfig()

@@ -227,3 +227,16 @@ def test_another_name_leaves_the_options_of_the_former_behind():
     assert recipe.load("smoke", ("optimizer.name=sgd",)).optimizer.learning_rate == 5e-3
     with pytest.raises(RecipeError, match=r"model.width: unknown key"):
         recipe.load("smoke", ("model.name=vgg11", "model.width=8"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("data.mean=[125.3]", "data.std=[0.2]"), r"data\.mean: of pixels from 0 to 1, not to 255"),
+        (("data.mean=[0.5]", "data.std=[60.0]"), r"data\.std: of pixels from 0 to 1, not to 255"),
+        (("optimizer.learning_rate=0",), r"optimizer\.learning_rate: must be greater than 0"),
+    ],
+)
+def test_numbers_that_train_nothing_are_refused(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe.load("smoke", settings)

@@ -1,7 +1,7 @@
 import pytest
 
 from kcnn.errors import UsageError
-from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, REQUIRED, did_you_mean
+from kcnn.registry import AUGMENTATIONS, MODELS, OPTIMIZERS, REQUIRED, _arguments, did_you_mean
 
 
 def test_unknown_name_suggests_the_nearest():
@@ -28,3 +28,10 @@ def test_options_are_those_of_the_signature():
 
 def test_did_you_mean_is_silent_about_strangers():
     assert did_you_mean("zebra", ["alpha", "beta"]) == ""
+
+
+def test_what_args_say_is_read_whole():
+    text = "A thing.\n\nArgs:\n    one: First: it\n        goes on.\n    two, three:\n        Below.\n"
+    text += "\nReturns:\n    four: Not one."
+    assert _arguments(text) == {"one": "First: it goes on.", "two": "Below.", "three": "Below."}
+    assert _arguments("A thing.") == {}

@@ -123,7 +123,7 @@ class KerasCvAugMix(KerasCvAugmentation):
     """KerasCV's AugMix (Hendrycks et al. 2019), in the input pipeline.
 
     Args:
-        severity: Strength of each operation, 0.01 to 1.
+        severity: The largest strength of an operation, 0.01 to 1.
         num_chains: Chains of operations that are mixed, 1 to 8.
         alpha: Parameter of the distributions of the mixture, 0.01 to 100.
     """
@@ -152,7 +152,7 @@ class KerasCvGridMask(KerasCvAugmentation):
     """KerasCV's GridMask (Chen et al. 2020), in the input pipeline.
 
     Args:
-        ratio: Largest share of each grid cell that is hidden, 0 to 1.
+        ratio: Largest side of the square that is hidden in each grid cell, as a share of the cell's, 0 to 1.
         rotation: Largest turn of the grid as a fraction of a full one, 0 to 1.
     """
 

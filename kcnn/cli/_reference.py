@@ -37,7 +37,8 @@ def in_short(entries):
             lines += textwrap.wrap(f"{first.header} {first.summary}".strip(), WIDTH)
             lines += _indented(", ".join(key.name for key in first.keys))
         elif first.table == "model":
-            lines += [f"{first.header} The network: one of {len(found)}, which `kcnn models` lists."]
+            lines.append(f"{first.header} The network, of which `kcnn models` tells more; name is one of")
+            lines += _indented(", ".join(entry.name for entry in found))
         else:
             lines += [f"{first.header} {WHAT[first.table]}; name is one of"]
             width = max(len(entry.name) for entry in found)

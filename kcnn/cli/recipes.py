@@ -61,9 +61,10 @@ def copy(name, file):
 @json_option
 @debug_option
 def options(name, as_json):
-    """Tell what a recipe may say: all tables in short; or NAME in full, as TOML to be copied.
+    """Tell what a recipe may say: all of it in short; or NAME in full, as TOML to be copied.
 
-    NAME is a table such as `data` or `augment`, or what a table may name, such as `cutmix`, `adamw` or `resnet18`.
+    NAME is a table such as `data`, or what a table may name, such as `cutmix`, `adamw` or `resnet18`; of `augment`,
+    and of a key such as `fill`, it lists what there is. `recipe` are the keys above all tables.
     """
     from kcnn import reference
     from kcnn.cli._reference import in_full, in_short
@@ -72,7 +73,8 @@ def options(name, as_json):
     if as_json:
         show_json({"options": [one.as_json() for one in found]})
     else:
-        click.echo("\n\n".join(map(in_full, found)) if name else in_short(found))
+        several = len(found) > 1 and found[0].name  # alternatives, which together would be no TOML
+        click.echo("\n\n".join(map(in_full, found)) if name and not several else in_short(found))
 
 
 @command.command("schema")

@@ -54,6 +54,7 @@ class Packed:
         self.progress = progress
         self.known = None
         self._contents = None
+        self._refusal = None
         self._lock = threading.Lock()
 
     def unpack(self) -> list:
@@ -76,12 +77,16 @@ class Packed:
             DataError: The archive is no longer what it was, or the system does not let it be unpacked.
         """
         with self._lock:  # threads decode
-            try:
-                changed = self._contents is None and self.unpack() != self.known
-            except OSError as error:  # which would count as one image's, and be tried again for each
-                self._contents = None
-                raise DataError(f"Cannot unpack {self.path}: {error.strerror or error}.") from error
-            if changed:
-                self._contents = None
-                raise DataError(f"{self.path} has changed since this process listed it. Start again.")
+            if self._refusal is None and self._contents is None:
+                self._refusal = self._unpacked_again()
+            if self._refusal:
+                raise DataError(self._refusal)
         return self._contents[number]
+
+    def _unpacked_again(self) -> str:
+        """Unpack, and return why nothing can be read from it, or an empty string: it is asked for each image."""
+        try:
+            same = self.unpack() == self.known
+        except OSError as error:
+            return f"Cannot unpack {self.path}: {error.strerror or error}."
+        return "" if same else f"{self.path} has changed since this process listed it. Start again."

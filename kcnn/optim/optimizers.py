@@ -124,7 +124,7 @@ def lion(
     """Lion (Chen et al. 2023): the sign of an interpolated momentum, with decoupled weight decay.
 
     Args:
-        beta_1, beta_2: Share of the momentum in a step, and in what is remembered; 0 to below 1.
+        beta_1, beta_2: Share of the momentum in a step, and in what is remembered; above 0 and below 1.
 
     The other arguments are `adamw`'s.
     """
@@ -200,6 +200,12 @@ def _build(
         raise ValueError("Expected `clip_norm` or `clip_value`, not both.")
     if accumulation_steps < 1:
         raise ValueError(f"`accumulation_steps` must be at least 1. Received: {accumulation_steps}")
+    for name in ("beta_1", "beta_2", "momentum", "others_momentum"):
+        if not 0 <= arguments.get(name, 0) < 1:
+            raise ValueError(f"`{name}` must be at least 0 and less than 1. Received: {arguments[name]}")
+    for name, value in (("weight_decay", arguments.get("weight_decay")), ("l2", l2)):
+        if value is not None and value < 0:
+            raise ValueError(f"`{name}` must be at least 0. Received: {value}")
     if norm_bias_factor <= 0:
         raise ValueError(f"`norm_bias_factor` must be greater than 0. Received: {norm_bias_factor}")
     # The class of an instance, since on PyTorch Keras answers this constructor with a faster subclass.

@@ -204,10 +204,12 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
     if data_path:
         config = None if split in source.splits else _as_divided(run, source, recipe, progress)
     own = config is not None
-    config = config or recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})
+    recipe = recipe.model_copy(
+        update={"data": config or recipe.data.model_copy(update={"test": 0.0, "validation": 0.0})}
+    )
     dataset = load_source(
         source,
-        config,
+        recipe.data,
         recipe.seed,
         splits=(split,),
         class_names=class_names,
@@ -216,9 +218,10 @@ def load_images(run, class_names, data_path=None, split="test", progress=None):
         progress=progress,
     )
     if getattr(dataset, split) is None:
-        whose = "These are the run's own images: it" if own and data_path else "The data"
+        if own and data_path:
+            raise DataError(f"These are the run's own images, and it has no {split} images among them. Name others.")
         raise DataError(
-            f"{whose} has no {split} images, and data.{split} holds none out. Name others with --data PATH."
+            f"The data has no {split} images, and data.{split} holds none out. Name others with --data PATH."
         )
     return dataset, recipe if own else None
 
@@ -231,7 +234,8 @@ def _as_divided(run, source, recipe, progress):
     environment = run.known_environment()
     began = [environment, *environment.get("resumed", [])]  # a forced resumption may have had other data
     known = [facts for each in began if "fingerprint" in (facts := each.get("data") or {})]
-    for config in (recipe.data, recipe.data.model_copy(update={"test": 0.0})):
+    ways = [recipe.data, recipe.data.model_copy(update={"test": 0.0})] if known else []
+    for config in ways[: 2 if recipe.data.test else 1]:
         try:
             listings = divided(source, config, recipe.seed, progress=progress)
         except DataError:  # it cannot be divided so

@@ -66,8 +66,8 @@ def _train(seeds, *, force=False, say=lambda message: None, **options):
         if run.model.is_file():
             if run.checkpoints.is_dir():  # it was killed at its very end
                 run.remove_checkpoints()
-                if not (run.report / "index.html").is_file():  # else it may be evaluated already
-                    write_report(run)
+            if not (run.report / "index.html").is_file():  # likewise
+                write_report(run)
             continue
         say(f"Seed {seed}, {number} of {len(planned)}")
         try:

@@ -144,6 +144,23 @@ def test_two_ways_of_clipping_are_refused():
         optimizers.adam(clip_norm=1.0, clip_value=1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("adam", "beta_1", 1.0),
+        ("adamw", "beta_2", -0.1),
+        ("adamw", "weight_decay", -1e-4),
+        ("lion", "beta_2", 1.5),
+        ("sgd", "momentum", 1.0),
+        ("sgd", "l2", -1e-4),
+        ("muon", "others_momentum", 1.0),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name, option, value):
+    with pytest.raises(ValueError, match=f"`{option}` must be at least 0"):
+        getattr(optimizers, name)(**{option: value})
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion", "muon"])
 @pytest.mark.parametrize("norm_and_bias", [True, False])
 def test_a_factor_is_a_learning_rate_of_ones_own(problem, name, norm_and_bias):

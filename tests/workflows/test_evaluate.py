@@ -154,10 +154,11 @@ def test_the_training_images_without_the_test_images_beside_them_are_still_the_r
     by_label(files[::4], root / "test")
     by_label([file for file in files if file not in files[::4]], root / "train")
     run = fit(recipe.load("smoke", ("data.validation=0.4",), data=str(root)), out=tmp_path, name="run")
-    with pytest.raises(DataError, match="These are the run's own images: it has no test images"):
+    with pytest.raises(DataError, match="These are the run's own images, and it has no test images among them"):
         evaluate(run, data_path=str(root / "train"))
     count = run.read_json(run.environment)["data"]["validation"]
     assert evaluate(run, data_path=str(root / "train"), split="validation").metrics["count"] == count
+    assert run.read_json(run.calibration)["count"] == count
     assert evaluate(run, data_path=str(root / "test")).what == "test_test"
 
 
