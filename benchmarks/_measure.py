@@ -15,12 +15,16 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
 
+# All contenders compute float32 as kcnn does, and compile anew, whatever an earlier run has kept.
+ALIKE = {**backend.FULL_FLOAT32, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+
+
 class Child:
     """A contender that waits for the number of steps to take."""
 
     def __init__(self, module, network, precision, *keywords, backend_name=None):
         path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
-        variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **backend.SHARED_GPU}
+        variables = {**ALIKE, **os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": path, **backend.SHARED_GPU}
         if backend_name:
             variables["KERAS_BACKEND"] = backend_name
         command = [sys.executable, HERE / "_child.py", network, precision, module, *keywords]

@@ -1,6 +1,9 @@
 """What the plain trainings share: their options, where they compute, and the images as tensors there."""
 
 import argparse
+import os
+
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # float32 is float32, as in kcnn
 
 import torch
 

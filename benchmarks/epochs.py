@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,8 @@ def measure(backend, epochs):
     """Return the resident memory, MiB, after each epoch."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", PROGRAM, backend, str(epochs), folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        variables = {**_measure.ALIKE, **os.environ}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESIDENT")]
     if done.returncode or not lines:
         raise SystemExit(done.stderr)

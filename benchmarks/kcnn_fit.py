@@ -1,4 +1,4 @@
-"""kcnn: the shipped recipe, through the same assembly and the same callbacks as `kcnn fit`."""
+"""kcnn: the shipped recipe, through the assembly and callbacks of `kcnn fit`, less checkpoints, history, progress."""
 
 from types import SimpleNamespace
 

@@ -176,20 +176,6 @@ def is_norm_bias(model, name):
     return kind == "bias" and isinstance(model.get_submodule(place), Norm)
 
 
-def trainer(network, precision, images, labels, batch_size):
-    """Return a function that trains on the next `steps` batches and returns their mean loss, and the seconds."""
-    training = Training(
-        torch.from_numpy(images).to(DEVICE), torch.from_numpy(labels).long().to(DEVICE), batch_size, precision, 10_000
-    )
-
-    def train(steps):
-        start = time.perf_counter()
-        loss = sum(training.step() for _ in range(steps)) / steps
-        return float(loss), time.perf_counter() - start
-
-    return train
-
-
 def main():
     options = options_of(__doc__, epochs=EPOCHS, batch_size=BATCH, precision="mixed_bfloat16")
     (images, labels), held_out = images_of(options)

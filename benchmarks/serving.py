@@ -59,7 +59,12 @@ def server(run, *options):
     command = [sys.executable, "-m", "kcnn", "serve", str(run), "--port", "0", "--json", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        document = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        lines = []
+        while lines[-1:] != ["}\n"]:
+            lines.append(process.stdout.readline())
+            if not lines[-1]:
+                sys.exit(f"The server did not start: {' '.join(command)}")
+        document = json.loads("".join(lines))
         address = document["address"]
         while True:
             with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{address}/readyz"):
@@ -140,10 +145,12 @@ def main():
     parser.add_argument("--no-export", action="store_true", help="let Keras answer, though RUN has an ONNX export")
     parser.add_argument("--name", default="serving", help="of the file in benchmarks/results")
     arguments = parser.parse_args()
+    if bool(arguments.run) != bool(arguments.images):
+        parser.error("RUN and the folder of its images go together")
     name = backend.choose(arguments.backend).name
     os.environ["KERAS_BACKEND"] = name
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as servers:
-        run, images = (arguments.run, arguments.images) if arguments.images else make(Path(folder))
+        run, images = (arguments.run, arguments.images) if arguments.run else make(Path(folder))
         files = find_images([images])[:2000]
         answers = json.loads(kcnn("predict", run, *files, "--top", 1, "--json"))["predictions"]
         expected = [(one["label"], one["probability"]) for one in answers]

@@ -8,14 +8,11 @@ import argparse
 
 import _measure
 
-# airbench is PyTorch's: on each backend the recipe `fast` is measured by the one plain loop.
 PLAIN = {"tensorflow": "plain_tensorflow", "torch": "plain_torch", "jax": "plain_jax"}
 
 
 def contenders(network, backends, quick):
     """Return {name: (backend, module, *keywords)}."""
-    if network == "fast":
-        return {"torch plain": (None, "plain_airbench")} | {f"{name} kcnn": (name, "kcnn_fit") for name in backends}
     found = {}
     for backend in backends:
         found[f"{backend} plain"] = (None, PLAIN[backend])
@@ -33,7 +30,7 @@ def show(network, precision, found):
     print(f"\n{network}, {precision}")
     print(f"{'':32}{'images/s':>10}{'lowest..highest':>18}{'of plain':>24}{'first step':>12}{'MiB':>7}")
     for name, result in found.items():
-        plain = found.get(f"{name.split()[0]} plain", found.get("torch plain"))
+        plain = found[f"{name.split()[0]} plain"]
         middle, low, high = _measure.ratio(result, plain)
         print(
             f"{name:32}{result['images_per_second']:10,.0f}{result['lowest']:10,.0f}..{result['highest']:<6,.0f}"

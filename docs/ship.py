@@ -61,6 +61,8 @@ def _ship_model(source, target):
         raise SystemExit(f"{source} has {size:,} bytes; what is shipped stays below {MOST_BYTES:,}.")
     _copy(source, target, WORDS)
     if source.resolve() != target.resolve():
+        if not (source / "calibration.json").is_file():  # that of another model is no use
+            (target / "calibration.json").unlink(missing_ok=True)
         for name in WHOLE:
             shutil.copyfile(source / name, target / name)
     write_card(Run(target))

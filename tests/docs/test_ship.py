@@ -47,6 +47,16 @@ def test_a_model_is_shipped_with_its_card_and_without_this_machine(measured, roo
     assert shipped.card.read_text() == before
 
 
+def test_the_temperature_of_the_model_before_is_not_left(measured, root, tmp_path):
+    run = copy_of(measured[0], tmp_path / "made")
+    target = root / "saved_models" / "digits"
+    ship.ship(run.path, target)
+    assert Run(target).calibration.is_file()
+    run.calibration.unlink()
+    ship.ship(run.path, target)
+    assert not Run(target).calibration.exists()
+
+
 def test_what_cannot_be_shipped_is_told(measured, root, tmp_path, monkeypatch):
     run = copy_of(measured[0], tmp_path / "made")
     with pytest.raises(SystemExit, match="git ignores"):

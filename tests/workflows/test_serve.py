@@ -78,8 +78,14 @@ def _distance(one, other):
     return np.abs(one - other).max()
 
 
-def test_what_was_accepted_is_answered_after_sigterm(locked, digit_files):
+def test_what_was_accepted_is_answered_after_sigterm(measured, digit_files, tmp_path, backend_name):
     """Requests that wait for their batch, one that is half sent, and one that comes on an open connection."""
+    options = ("--window", "700", "--access-log")
+    with Child(measured[0].path, *options, folder=tmp_path, KERAS_BACKEND=backend_name, KCNN_API_KEY=KEY) as locked:
+        _stopped_while_it_answers(locked, digit_files)
+
+
+def _stopped_while_it_answers(locked, digit_files):
     image = next(digit_files.glob("3_*.png")).read_bytes()
     answers = []
     host, _, port = locked.address.removeprefix("http://").partition(":")
