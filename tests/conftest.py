@@ -16,9 +16,13 @@ CACHE = tempfile.TemporaryDirectory(prefix="kcnn-cache-")
 os.environ["KCNN_CACHE"] = CACHE.name
 os.environ["KCNN_CACHE_LIMIT"] = "0"  # tests of the cache turn it on
 
-# Nor does the terminal of whoever runs the tests, or a key for servers of his own, change what they see.
+# Nor do the terminal of whoever runs the tests, a key for servers of his own, or his settings of Keras change what they
+# see.
 for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "KCNN_API_KEY"):
     os.environ.pop(name, None)
+for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+    os.environ.pop(name, None)
+os.environ["KERAS_HOME"] = str(Path(CACHE.name) / "keras")
 
 CHOICE = backend.select()
 
@@ -52,6 +56,7 @@ ONCE = (
     "serving/test_region.py",
     "test_architecture.py",
     "test_recipe.py",
+    "test_reference.py",
     "test_registry.py",
     "workflows/test_bench_exports.py",
     "workflows/test_card.py",

@@ -175,3 +175,10 @@ def test_it_needs_no_kcnn(run, tmp_path, backend_name):
     environment = {**os.environ, "KERAS_BACKEND": backend_name}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120, capture_output=True)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), classifier.probabilities(images), atol=1e-5)
+
+
+@pytest.mark.once
+@each_embedded
+def test_its_data_have_the_fingerprint_that_they_had(run):
+    recipe = recipes.load(run.recipe)
+    assert data.load(recipe.data, recipe.seed).fingerprint == run.known_environment()["data"]["fingerprint"]

@@ -63,7 +63,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
         state = self.resumed.state
         _assign(self.model.variables, state["weights"], "model")
         if not self.new_optimizer:
-            self.model.optimizer.build(self.model.trainable_variables)
+            if not self.model.optimizer.built:  # a loss scale's would make its variables twice
+                self.model.optimizer.build(self.model.trainable_variables)
             _assign(self.model.optimizer.variables, state["optimizer"], "optimizer")
         for part in self.parts:
             if type(part).__name__ in state["callbacks"]:  # else one that the recipe gained, with --force

@@ -1,6 +1,7 @@
 """Callbacks inside of a real `model.fit`."""
 
 import csv
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -199,3 +200,17 @@ def test_the_best_of_one_quantity_is_not_that_of_another():
         after.on_train_begin()
         after.set_state(before.get_state())
         assert (after.wait, after.best) == expected
+
+
+def test_the_time_before_a_stop_counts(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("kcnn.callbacks.history.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    before, after = (RunHistory(tmp_path / name, lambda step: 0.1, 4, 40) for name in ("before.csv", "after.csv"))
+    before.on_epoch_begin(0)
+    now[0] = 6.0
+    after.set_state(before.get_state())
+    after.set_model(SimpleNamespace(get_metrics_result=lambda: {"loss": 0.0}))
+    after.on_epoch_begin(0)
+    now[0] = 8.0
+    after.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
+    assert (after.rows[0]["seconds"], after.rows[0]["images_per_second"]) == (8.0, 5.0)

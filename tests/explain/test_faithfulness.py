@@ -1,6 +1,7 @@
 """Deletion and insertion."""
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from kcnn.explain.faithfulness import area, deletion, insertion
 from kcnn.explain.network import TakenApart
@@ -24,6 +25,8 @@ def test_curves_go_from_the_image_to_black_and_to_the_image(linear, images, clas
     np.testing.assert_allclose(gone[:, 0], probability(images), rtol=1e-4)
     np.testing.assert_allclose(gone[:, -1], probability(0 * images), rtol=1e-4)
     np.testing.assert_allclose(come[:, -1], probability(images), rtol=1e-4)
+    blurred = np.stack([gaussian_filter(image, (1, 1, 0), mode="nearest") for image in images])  # an eighth of 8 pixels
+    np.testing.assert_allclose(come[:, 0], probability(blurred), rtol=1e-3)
 
 
 def test_a_true_map_beats_its_opposite(linear, images, classes):

@@ -1,6 +1,9 @@
 """Derivatives by pixels."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 
 from kcnn.explain.network import TakenApart
 from kcnn.explain.slopes import integrated_gradients, smooth_grad
@@ -28,3 +31,12 @@ def test_an_image_is_explained_alike_whatever_stands_beside_it(averaging, images
     whole = smooth_grad(network, images, classes, samples=5)
     alone = smooth_grad(network, images[3:4], classes[3:4], samples=5)
     np.testing.assert_allclose(whole[3], alone[0], rtol=1e-4)
+
+
+def test_noise_is_a_share_of_the_range_of_the_image(images, classes):
+    seen = []
+    network = SimpleNamespace(pixel_gradients=lambda noisy, _: seen.append(noisy) or noisy)
+    smooth_grad(network, images[:1], classes[:1], samples=200, noise=0.15)
+    grain = seen[0] - images[:1]
+    assert grain.std() == pytest.approx(0.15 * np.ptp(images[0]), rel=0.02)
+    assert abs(grain.mean()) < 0.01 * np.ptp(images[0])

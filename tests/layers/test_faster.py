@@ -98,6 +98,30 @@ def test_gradients_of_a_convolution(batch, stride, size, padding):
     np.testing.assert_allclose(found, of_kernel, rtol=1e-5, atol=1e-5 * np.abs(of_kernel).max())
 
 
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_a_convolution_in_half_precision(half):
+    layer = keras.layers.Conv2D(4, 3, padding="same", dtype=f"mixed_{half}")
+    layer.build((None, 8, 8, 3))
+    x = ops.cast(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), half)
+    found = FastConv2D(layer)(x, training=True)
+    assert keras.backend.standardize_dtype(found.dtype) == half
+    one, other = (ops.convert_to_numpy(ops.cast(y, "float32")) for y in (found, layer(x)))
+    np.testing.assert_allclose(one, other, rtol=2**-6, atol=2**-6)
+
+
+def test_a_kernels_gradient_in_half_precision_is_summed_in_float32():
+    """A sum of many images in bfloat16 would stop to grow."""
+    batch = 1100  # of which JAX takes parts
+    x, kernel = np.ones((batch, 4, 4, 3), "float32"), np.zeros((1, 1, 3, 4), "float32")
+
+    def total(kernel, x):
+        y = kernels().conv(x, kernel, None, (1, 1), (0, 0), "bfloat16")
+        return ops.sum(ops.cast(y, "float32"))
+
+    _, found = differentiate(total, [])(kernel, x)
+    np.testing.assert_allclose(ops.convert_to_numpy(found), batch * 16, rtol=2**-7)
+
+
 def test_a_bias_before_a_norm_has_a_gradient_of_exactly_zero():
     model = training_graph(network("simple_cnn"), [], seed=0)
     _, gradients = one_update(model, {"pixels": IMAGES, "position": np.arange(16, dtype="int32")})

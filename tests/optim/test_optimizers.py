@@ -139,6 +139,18 @@ def test_muon_leaves_kernels_of_single_channels_to_the_descent(problem):
     np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lion", "muon"])
+def test_gradients_are_clipped(problem, name):
+    start, gradients = problem
+    make = getattr(optimizers, name)
+    cut = [[np.clip(one, -0.3, 0.3) for one in step] for step in gradients]
+    norms = [np.sqrt(sum((one**2).sum() for one in step)) for step in gradients]
+    scaled = [[one * min(1, 0.5 / norm) for one in step] for step, norm in zip(gradients, norms, strict=True)]
+    for options, given in (({"clip_value": 0.3}, cut), ({"clip_norm": 0.5}, scaled)):
+        for one, other in zip(run(make(**options), start, gradients), run(make(), start, given), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_two_ways_of_clipping_are_refused():
     with pytest.raises(ValueError, match="not both"):
         optimizers.adam(clip_norm=1.0, clip_value=1.0)

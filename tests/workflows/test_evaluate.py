@@ -8,13 +8,18 @@ import pytest
 from copied_runs import copy_of
 from labelled import by_label
 
+from kcnn import data
 from kcnn import recipe as recipes
 from kcnn.classifier import Classifier
-from kcnn.corruptions import CORRUPTIONS
+from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from kcnn.errors import DataError, RunError, UsageError
-from kcnn.metrics.calibration import log_loss, with_temperature
+from kcnn.explain.cam import grad_cam
+from kcnn.explain.maps import normalise
+from kcnn.explain.network import TakenApart
+from kcnn.explain.pictures import overlay
+from kcnn.metrics.calibration import brier_score, log_loss, with_temperature
 from kcnn.workflows._answers import answers
-from kcnn.workflows.evaluate import MISTAKES, evaluate, measure
+from kcnn.workflows.evaluate import MISTAKES, _heatmaps, evaluate, measure
 
 
 def test_metrics_agree_with_a_hand_count():
@@ -58,6 +63,54 @@ def test_a_run_is_measured_and_the_numbers_are_kept(smoke_run, tmp_path):
     written = json.loads(result.files["evaluation"].read_text())
     assert written == json.loads(json.dumps(result.as_json(), allow_nan=False))
     assert kept["balanced_accuracy_low"] < kept["balanced_accuracy"] < kept["balanced_accuracy_high"]
+
+
+@pytest.fixture(scope="module")
+def afresh(measured):
+    """The classifier of the measured run, its test images, and its probabilities of them."""
+    run, _ = measured
+    classifier = Classifier.open(run.path)
+    recipe = recipes.load(run.recipe)
+    test = data.load(recipe.data, recipe.seed, splits=("test",), class_names=classifier.class_names).test
+    return classifier, test, classifier.probabilities(test.images)
+
+
+def test_calibrated_numbers_are_those_of_the_divided_logits(measured, afresh):
+    run, result = measured
+    _, test, probabilities = afresh
+    soft = with_temperature(probabilities, run.temperature())
+    assert run.temperature() != pytest.approx(1, abs=0.05)
+    assert result.calibrated["loss"] == pytest.approx(log_loss(soft, test.labels), rel=1e-4)
+    assert result.calibrated["brier_score"] == pytest.approx(brier_score(soft, test.labels), rel=1e-4)
+
+
+def test_each_strength_of_a_corruption_is_measured(measured, afresh):
+    _, result = measured
+    classifier, test, _ = afresh
+    positions = np.arange(len(test))
+    for name, found in result.corruptions.items():
+        corrupted = [corrupt(test.images, name, strength, positions) for strength in range(1, STRENGTHS + 1)]
+        shares = [(classifier.probabilities(each).argmax(axis=1) == test.labels).mean() for each in corrupted]
+        assert found == pytest.approx(shares, abs=1.5 / len(test)), name
+
+
+def test_mistakes_are_the_most_confident_ones_each_with_its_own_heatmap(measured, afresh):
+    _, result = measured
+    classifier, test, probabilities = afresh
+    guesses = probabilities.argmax(axis=1)
+    wrong = np.sort(probabilities.max(axis=1)[guesses != test.labels])[::-1][:MISTAKES]
+    np.testing.assert_allclose([one.confidence for one in result.mistakes], wrong, atol=1e-5)
+    maps = _heatmaps(classifier, result.mistakes)
+    for one in result.mistakes:
+        at = test.names.index(one.image)
+        names = classifier.class_names[test.labels[at]], classifier.class_names[guesses[at]]
+        assert (one.true, one.predicted) == names
+        assert one.confidence == pytest.approx(probabilities[at].max(), abs=1e-5)
+        assert one.true_probability == pytest.approx(probabilities[at, test.labels[at]], abs=1e-5)
+        np.testing.assert_array_equal(one.pixels, test.images[at])
+        heat = grad_cam(TakenApart(classifier.model), one.pixels[None].astype("float32"), guesses[at : at + 1])
+        shown = np.asarray(overlay(one.pixels, normalise(heat)[0]))
+        assert np.abs(maps[one.image].astype(int) - shown).max() <= 2
 
 
 def test_validation_images_give_the_accuracy_that_fit_saw(smoke_run, tmp_path):

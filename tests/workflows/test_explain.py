@@ -195,3 +195,17 @@ def test_the_first_kernels_are_those_that_lie_on_the_image():
     name, kernels = first_kernels(keras.Model(image, layers.Dense(2)(x)))
     assert name == "inner/first"
     assert kernels.shape == (3, 3, 3, 5)
+
+
+def test_an_image_that_cannot_be_read_shifts_no_map(smoke_run, digit_files, tmp_path):
+    good = sorted(map(str, digit_files.glob("*.png")))[:3]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"x")
+    classifier = Classifier.open(smoke_run.path)
+    plain = explain(classifier, good, tmp_path / "plain").explanations
+    mixed = explain(classifier, [good[0], str(bad), *good[1:]], tmp_path / "mixed").explanations
+    assert [one.image for one in mixed] == [good[0], str(bad), *good[1:]]
+    for one, other in zip(plain, [one for one in mixed if not one.error], strict=True):
+        assert (one.image, one.label, one.array.name) == (other.image, other.label, other.array.name)
+        maps = [normalise(np.load(each.array)[None]) for each in (one, other)]
+        np.testing.assert_allclose(*maps, atol=1e-4)

@@ -213,3 +213,36 @@ def test_it_holds_for_each_kind_of_model_and_every_recipe(images, tmp_path):
         plain = result.recipe.startswith("plain")
         checks = [check for check in result.checks if not (plain and check.name.startswith("loss"))]
         assert all(check.holds for check in checks), (result.recipe, checks)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "expected"),
+    [
+        (None, None, []),
+        ("data", 2, ["data"]),
+        ("initial", np.ones(2), ["initial weights"]),
+        ("images", "x", ["augmented images, each step"]),
+        ("labels", "x", ["labels, each step"]),
+        ("masks", "x", ["dropout masks, each step"]),
+        ("learning_rate", 0.2, ["learning rate, each step"]),
+    ],
+)
+def test_each_exact_check_sees_what_it_is_named_after(part, value, expected):
+    def of(changes, same):
+        return {"a": same, "b": {**same, **({part: value} if part in changes else {})}}
+
+    answers = of(
+        ("images", "labels", "masks", "learning_rate"),
+        {"images": "i", "labels": "l", "masks": "m", "learning_rate": 0.1},
+    )
+    found = parity._checks(
+        "b",
+        "a",
+        recipe.load("smoke"),
+        of(("data",), {"data": 1}),
+        of(("initial",), {"initial": np.zeros(2)}),
+        {"a": np.ones((1, 2)), "b": np.ones((1, 2))},
+        [answers],
+        [{"backends": {"b": {"same_weights_loss": 0.0, "own_run_loss": 0.0}}}],
+    )
+    assert [check.name for check in found if not check.holds] == expected

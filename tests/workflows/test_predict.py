@@ -73,6 +73,8 @@ def test_a_model_that_answers_no_images_says_so(tmp_path, shape, outputs):
 
 def test_every_backend_gives_the_same_answers(smoke_run, digit_files, other_backends, child):
     """The run was trained on this backend; each other one has to agree on every image."""
+    if not other_backends:
+        pytest.skip("one backend alone is installed")
     files = sorted(map(str, digit_files.glob("*.png")))
     own = {one.image: one for one in predict(Classifier.open(smoke_run.path), files, top=10)}
     for other in other_backends:
@@ -89,6 +91,8 @@ def test_every_backend_gives_the_same_answers(smoke_run, digit_files, other_back
 
 def test_the_model_file_needs_no_kcnn(smoke_run, other_backends, digit_files, tmp_path):
     """Plain Keras, in a process that cannot import kcnn, on each backend."""
+    if not other_backends:
+        pytest.skip("one backend alone is installed")
     import os
     import subprocess
     import sys

@@ -38,6 +38,15 @@ def test_a_run_can_be_killed_between_its_last_checkpoint_and_its_model(tmp_path,
     assert_same(run, whole)
 
 
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_goes_on_within_an_epoch(tmp_path, precision):
+    settings = (f"precision={precision}", "epochs=2")
+    expected = fit(loaded(*settings), out=tmp_path, name="expected")
+    run, _ = stopped(tmp_path, At(kill, step=STEPS + 2), "run.checkpoint_seconds=0", *settings)
+    resume(run)
+    assert_same(run, expected)
+
+
 def test_momentum_that_is_made_orthogonal_and_flips_that_alternate_go_on(tmp_path):
     settings = ('optimizer={name="muon", learning_rate=0.05}', 'augment=[{name="horizontal_flip", alternate=true}]')
     expected = fit(loaded(*settings), out=tmp_path, name="expected")
