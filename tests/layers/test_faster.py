@@ -110,16 +110,18 @@ def test_a_convolution_in_half_precision(half):
 
 
 def test_a_kernels_gradient_in_half_precision_is_summed_in_float32():
-    """A sum of many images in bfloat16 would stop to grow."""
+    """In bfloat16 itself each of the sums on the way would be rounded."""
     batch = 1100  # of which JAX takes parts
-    x, kernel = np.ones((batch, 4, 4, 3), "float32"), np.zeros((1, 1, 3, 4), "float32")
+    x = np.random.default_rng(0).integers(128, 256, (batch, 4, 4, 8)).astype("float32")  # bfloat16 has them exactly
+    kernel = np.zeros((1, 1, 8, 4), "float32")
 
     def total(kernel, x):
         y = kernels().conv(x, kernel, None, (1, 1), (0, 0), "bfloat16")
         return ops.sum(ops.cast(y, "float32"))
 
     _, found = differentiate(total, [])(kernel, x)
-    np.testing.assert_allclose(ops.convert_to_numpy(found), batch * 16, rtol=2**-7)
+    expected = np.repeat(x.sum(axis=(0, 1, 2), dtype="float64")[:, None], 4, axis=1)
+    np.testing.assert_allclose(ops.convert_to_numpy(found)[0, 0], expected, rtol=2**-8)
 
 
 def test_a_bias_before_a_norm_has_a_gradient_of_exactly_zero():
