@@ -1,6 +1,8 @@
 """The user's cache folder: what can be made again, kept because making it takes time."""
 
+import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ import platformdirs
 
 from kcnn.errors import UsageError
 
-# Nothing but these is ever listed or removed, whatever else lies in a folder that KCNN_CACHE names.
+# Of a folder that KCNN_CACHE names nothing is ever listed or removed but what has such a name in one of these.
+OWN = re.compile(r"\.?[0-9a-f]{16,}([.-].*)?")  # an entry, a note, or what is being written of either
 KINDS = {
     "datasets": "decoded images",
     "jax": "compiled steps",
@@ -65,12 +68,14 @@ def limit() -> int:
 
 
 def contents() -> list[Kind]:
-    """Return what lies in the cache, kind by kind; a kind whose folder is a link is not ours and is left out."""
+    """Return what lies in the cache, kind by kind; what holds nothing of ours is left out, and so is a link."""
     found = []
     for name in KINDS:
         path = folder(name)
         if path.is_dir() and not path.is_symlink():
             entries = list(_entries(path))
+            if not entries:
+                continue
             found.append(Kind(name, path, len(entries), sum(map(_size, entries))))
     return found
 
@@ -81,7 +86,10 @@ def clear(kind: str | None = None) -> list[Kind]:
         raise UsageError(f"The cache holds no {kind!r}. Expected one of: {', '.join(KINDS)}.")
     cleared = [found for found in contents() if kind in (None, found.name)]
     for found in cleared:
-        shutil.rmtree(found.path)
+        for entry in list(_entries(found.path)):
+            remove(Path(entry))
+        with contextlib.suppress(OSError):  # somebody keeps other things in it
+            found.path.rmdir()
     return cleared
 
 
@@ -117,7 +125,7 @@ def remove(path: Path) -> None:
 
 def _entries(path: Path) -> Iterator[os.DirEntry[str]]:
     with os.scandir(path) as entries:
-        yield from entries
+        yield from (entry for entry in entries if OWN.fullmatch(entry.name))
 
 
 def _size(entry: os.DirEntry[str]) -> int:

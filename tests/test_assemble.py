@@ -286,3 +286,15 @@ def test_the_input_pipeline_comes_before_the_graph(digits, monkeypatch):
         RecipeError, match=r"augment.1: vertical_flip runs in the input pipeline, so it must come before"
     ):
         assembled(digits, 'augment=[{name="horizontal_flip"}, {name="vertical_flip"}]')
+
+
+def test_labels_are_mixed_in_the_order_of_the_images():
+    pictures = np.round(255 * np.eye(64)).astype("uint8").reshape(64, 8, 8, 1)  # whose pixels are their own labels
+    split = Split(pictures, np.arange(64, dtype="int32"), [f"{number:02d}" for number in range(64)])
+    dataset = Dataset(split, split, None, [str(number) for number in range(64)], (8, 8, 1), (0.5,), (0.25,))
+    training = assembled(dataset, 'augment=[{name="mixup", alpha=1.0}, {name="mixup", alpha=1.0}]', "batch_size=64")
+    inputs, labels = training.batches[0]
+    graph = keras.Model(training.model.input, training.model.get_layer("to_float").output)
+    shown = keras.ops.convert_to_numpy(graph(inputs, training=True)).reshape(64, 64)
+    assert (np.count_nonzero(labels, axis=1) > 2).any(), "nothing was mixed twice"
+    assert np.abs(shown - 255 * np.asarray(labels)).max() <= 1

@@ -11,6 +11,8 @@ import pytest
 from kcnn import cache
 from kcnn.errors import UsageError
 
+ONE, TWO = "1f" * 16, "2e" * 16  # names as those of entries
+
 
 def test_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("KCNN_CACHE", str(tmp_path))
@@ -45,7 +47,7 @@ def write(path, size):
 
 
 def test_an_entry_takes_no_more_than_half_of_what_is_free(own, monkeypatch):
-    entry = write(own / "datasets/one/pixels.npy", 5)
+    entry = write(own / f"datasets/{ONE}/pixels.npy", 5)
     monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
     assert not cache.make_room(own / "datasets", 51)
@@ -62,9 +64,9 @@ def test_the_limit_is_20_gib_unless_it_is_said(monkeypatch):
 
 def test_contents_are_counted_by_kind(own):
     assert cache.contents() == []
-    write(own / "datasets/one/pixels.npy", 100)
-    write(own / "datasets/two/deep/pixels.npy", 20)
-    write(own / "bench/speeds.json", 3)
+    write(own / f"datasets/{ONE}/pixels.npy", 100)
+    write(own / f"datasets/{TWO}/deep/pixels.npy", 20)
+    write(own / f"bench/{ONE}.json", 3)
     write(own / "photos/mine.jpg", 1000)
     assert [(kind.name, kind.entries, kind.size) for kind in cache.contents()] == [
         ("datasets", 2, 120),
@@ -75,9 +77,9 @@ def test_contents_are_counted_by_kind(own):
 def test_clearing_touches_nothing_of_others(own, tmp_path):
     mine = write(tmp_path / "mine/photo.jpg", 5)
     stranger = write(own / "photos/mine.jpg", 5)
-    write(own / "datasets/one/pixels.npy", 100)
-    (own / "datasets/one/link").symlink_to(mine.parent)
-    (own / "datasets/link").symlink_to(mine)
+    write(own / f"datasets/{ONE}/pixels.npy", 100)
+    (own / f"datasets/{ONE}/link").symlink_to(mine.parent)
+    (own / f"datasets/{TWO}").symlink_to(mine)
     (own / "jax").symlink_to(mine.parent)
     assert [kind.name for kind in cache.clear()] == ["datasets"]
     assert not (own / "datasets").exists()
@@ -86,8 +88,8 @@ def test_clearing_touches_nothing_of_others(own, tmp_path):
 
 
 def test_one_kind_is_cleared(own):
-    write(own / "datasets/one", 1)
-    speeds = write(own / "bench/speeds.json", 3)
+    write(own / f"datasets/{ONE}", 1)
+    speeds = write(own / f"bench/{ONE}.json", 3)
     cache.clear("datasets")
     assert speeds.exists()
     for stranger in ("..", "photos", ""):
@@ -104,8 +106,8 @@ def test_a_limit_that_is_no_number(monkeypatch, text):
 
 def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
     monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
-    fresh = write(own / "datasets/.fresh/pixels.npy", 10).parent
-    old = write(own / "datasets/.old/pixels.npy", 10).parent
+    fresh = write(own / f"datasets/.{ONE}-x/pixels.npy", 10).parent
+    old = write(own / f"datasets/.{TWO}-x/pixels.npy", 10).parent
     os.utime(old, (1, 1))
     assert cache.make_room(own / "datasets", 10)
     assert fresh.exists()
@@ -114,8 +116,8 @@ def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
 
 def test_nothing_goes_where_that_would_not_do(own, monkeypatch):
     monkeypatch.setenv("KCNN_CACHE_LIMIT", str(100 / 2**30))
-    write(own / "datasets/.being-written/pixels.npy", 95)
-    good = write(own / "datasets/good/pixels.npy", 20)
+    write(own / f"datasets/.{TWO}-x/pixels.npy", 95)
+    good = write(own / f"datasets/{ONE}/pixels.npy", 20)
     assert not cache.make_room(own / "datasets", 10)
     assert good.exists()
     assert not cache.make_room(own / "datasets", 101)
@@ -123,7 +125,7 @@ def test_nothing_goes_where_that_would_not_do(own, monkeypatch):
 
 
 def test_the_verb_lists_and_clears(own, kcnn):
-    write(own / "datasets/one/pixels.npy", 2_500_000)
+    write(own / f"datasets/{ONE}/pixels.npy", 2_500_000)
     document = json.loads(kcnn("cache", "--json")[1])
     assert document == {"folder": str(own), "kinds": [{"kind": "datasets", "entries": 1, "bytes": 2_500_000}]}
     assert json.loads(kcnn("cache", "list", "--json")[1]) == document
@@ -137,3 +139,18 @@ def test_the_verb_lists_and_clears(own, kcnn):
     code, _, err = kcnn("cache", "clear", "photos")
     assert code == 2
     assert "holds no 'photos'" in err
+
+
+def test_what_others_keep_in_a_folder_of_that_name_stays(own, monkeypatch):
+    monkeypatch.setenv("KCNN_CACHE_LIMIT", str(50 / 2**30))
+    photo, git = write(own / "datasets/pets/cat/1.jpg", 100), write(own / "datasets/.git/HEAD", 5)
+    os.utime(git.parent, (1, 1))
+    assert cache.contents() == []
+    entry = write(own / f"datasets/{ONE}/pixels.npy", 45)
+    assert cache.make_room(own / "datasets", 10)
+    assert not entry.exists()
+    write(own / f"datasets/{ONE}.json", 5)
+    assert [(kind.name, kind.size) for kind in cache.clear()] == [("datasets", 5)]
+    assert cache.contents() == []
+    assert photo.exists()
+    assert git.exists()

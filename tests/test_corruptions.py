@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from kcnn.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 
@@ -62,3 +63,14 @@ def test_brightness_is_the_value_of_hsv():
 def test_blur_keeps_flat_images():
     flat = np.full((2, 16, 16, 3), 77, "uint8")
     np.testing.assert_array_equal(corrupt(flat, "blur", 5, np.arange(2)), flat)
+
+
+@pytest.mark.parametrize(("side", "blur", "noise"), [(96, 1.0, 0.04), (97, 6, 0.08)])
+def test_strengths_are_those_of_the_images_size(side, blur, noise):
+    images = photos(side).astype("float32")
+    alone = [gaussian_filter(images[n, ..., c], blur, mode="nearest") for n in range(6) for c in range(3)]
+    expected = np.moveaxis(np.reshape(alone, (6, 3, side, side)), 1, -1)
+    np.testing.assert_allclose(corrupt(photos(side), "blur", 5, np.arange(6)), expected, atol=0.51)
+    grey = np.full((16, side, side, 1), 128, "uint8")
+    noisy = corrupt(grey, "noise", 1, np.arange(16)).astype(float)
+    assert (noisy - 128).std() == pytest.approx(255 * noise, rel=0.02)

@@ -39,6 +39,9 @@ class KerasCvAugmentation:
         self.seed = seed
         self.name = name or type(self).__name__
         self._cv = _import_keras_cv()
+        tensorflow = importlib.import_module("tensorflow")
+        # Parts that are made without a seed ask for it, and where operations are to be deterministic there is none.
+        tensorflow.random.set_global_generator(tensorflow.random.Generator.from_seed(0))
         self._layer = self.make_layer(self._cv)
         self._sources = _Sources(self._cv, self._layer)
 

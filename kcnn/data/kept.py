@@ -158,7 +158,7 @@ def _make(path, contents, image_shape, resize, progress):
     bytes_each = int(np.prod(image_shape)) + DIGEST_BYTES
     if not cache.make_room(path.parent, len(contents) * bytes_each):
         raise OSError("there is no room")
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix="."))
+    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
         known = b"".join(digests(contents, progress, strict=True))  # first, since they end at what cannot be read
         known = np.frombuffer(known, "uint8").reshape(len(contents), DIGEST_BYTES)

@@ -90,14 +90,15 @@ def feed(batches, start):
     if not batches.in_memory:
         return batches.iterate(start)
     # Keras would wrap the generator in tf.data's own, whose every batch costs the two cores 3 ms.
-    example = tf.nest.flatten(batches[start])
+    first = batches[start]  # here, since within `map` nothing is computed that a transformation could look at
+    example = tf.nest.flatten(first)
     types = [array.dtype for array in example]
 
     def load(step):
         arrays = tf.numpy_function(lambda number: tf.nest.flatten(batches[int(number)]), [step], types, stateful=False)
         for array, like in zip(arrays, example, strict=True):
             array.set_shape((None, *like.shape[1:]))
-        return tf.nest.pack_sequence_as(batches[start], arrays)
+        return tf.nest.pack_sequence_as(first, arrays)
 
     return tf.data.Dataset.range(start, len(batches)).map(load).prefetch(2)
 

@@ -206,6 +206,9 @@ def _build(
     for name, value in (("weight_decay", arguments.get("weight_decay")), ("l2", l2)):
         if value is not None and value < 0:
             raise ValueError(f"`{name}` must be at least 0. Received: {value}")
+    for name, value in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+        if value is not None and value <= 0:
+            raise ValueError(f"`{name}` must be greater than 0. Received: {value}")
     if norm_bias_factor <= 0:
         raise ValueError(f"`norm_bias_factor` must be greater than 0. Received: {norm_bias_factor}")
     # The class of an instance, since on PyTorch Keras answers this constructor with a faster subclass.

@@ -24,6 +24,7 @@ VARIANTS = {
     "affine, edge": ("affine", {"rotation": 90.0, "zoom": 0.75, "shear": 45.0, "fill": "edge"}),
     "random_erasing, grey": ("random_erasing", {"fill": "grey", "probability": 1.0}),
     "rand_augment, strongest": ("rand_augment", {"num_ops": 4, "magnitude": 30, "fill": "reflect"}),
+    "trivial_augment, edge": ("trivial_augment", {"fill": "edge"}),
     "mixup, half": ("mixup", {"alpha": 1.0, "probability": 0.5}),
 }
 CASES = {name: (name, {}) for name in NAMES} | VARIANTS

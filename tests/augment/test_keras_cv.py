@@ -1,5 +1,7 @@
 """KerasCV in the input pipeline; a clear message where it is not installed."""
 
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -53,3 +55,22 @@ def test_options_are_checked_before_anything_is_imported():
         KerasCvAugMix(severity=0.0)
     with pytest.raises(ValueError, match="`ratio` must be"):
         KerasCvGridMask(ratio=1.5)
+
+
+@pytest.mark.parametrize("deterministic", ["true", "false"])
+def test_they_can_be_trained_with(tmp_path, deterministic, backend_name):
+    """Where operations are deterministic TensorFlow lends no random numbers, which parts of AugMix ask for."""
+    pytest.importorskip("keras_cv")
+    names = ("keras_cv_aug_mix", "keras_cv_rand_augment", "keras_cv_grid_mask")
+    augment = ", ".join(f'{{name="{name}"}}' for name in names)
+    words = ["fit", "smoke", "--epochs", "1", "--out", str(tmp_path)]
+    for setting in ("data.limit=20", f"run.deterministic={deterministic}", f"augment=[{augment}]"):
+        words += ["--set", setting]
+    result = subprocess.run(
+        [sys.executable, "-m", "kcnn", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KERAS_BACKEND": backend_name},
+    )
+    assert result.returncode == 0, result.stderr

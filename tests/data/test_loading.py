@@ -295,3 +295,9 @@ def test_peak_memory_is_one_copy(tmp_path, write_classes, limit):
     for _ in range(1 + limit):
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert 0.95 < float(result.stdout) < 1.3  # of 262 MiB
+
+
+@pytest.mark.parametrize(("size", "in_memory"), [(20 * 8 * 8 * 3, True), (20 * 8 * 8 * 3 - 1, False)])
+def test_the_limit_counts_gib(tmp_path, write_classes, make_config, size, in_memory):
+    dataset = load(make_config(write_classes(tmp_path), memory_limit=size / 2**30), 0)
+    assert isinstance(dataset.train.images, np.ndarray) == in_memory

@@ -88,3 +88,16 @@ def test_half_precision_stays_half_and_its_statistics_full(values, precision):
     found = twin(ops.cast(values, precision.removeprefix("mixed_")), training=True)
     assert precision.removeprefix("mixed_") in str(found.dtype)
     assert {str(weight.dtype) for weight in twin.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_statistics_of_half_precision_are_summed_in_float32(half):
+    norm = stock(dtype=f"mixed_{half}")
+    before = [weight.astype("float64") for weight in norm.get_weights()[2:]]
+    x = ops.cast(np.random.default_rng(0).normal(20, 1, SHAPE), half)
+    wide = ops.convert_to_numpy(ops.cast(x, "float32")).astype("float64")
+    momentum = norm.momentum
+    FusedBatchNormalization(norm)(x, training=True)
+    expected = wide.mean((0, 1, 2)), wide.var((0, 1, 2))
+    for found, old, new in zip(norm.get_weights()[2:], before, expected, strict=True):
+        np.testing.assert_allclose(found, momentum * old + (1 - momentum) * new, rtol=1e-3)

@@ -28,14 +28,14 @@ def problem():
     return start, gradients
 
 
-def adam_by_hand(w, gradients, rate, l2, decoupled):
+def adam_by_hand(w, gradients, rate, l2, decoupled, betas=(0.9, 0.999), epsilon=1e-8):
     w = w.astype("float64")
     m, v = np.zeros_like(w), np.zeros_like(w)
     for t, g in enumerate(gradients, 1):
         w = w * (1 - rate * decoupled)
         g = g + l2 * w
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        w = w - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        w = w - rate * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + epsilon)
     return w
 
 
@@ -69,15 +69,27 @@ def test_adamw_shrinks_weights_apart_from_the_gradient(problem):
         )
 
 
-def test_sgd_with_nesterov_and_l2_is_pytorchs(problem):
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adams_other_options_count(problem, name):
     start, gradients = problem
-    found = run(optimizers.sgd(learning_rate=0.1, momentum=0.9, l2=0.01), start, gradients)
+    make = getattr(optimizers, name)
+    found = run(make(learning_rate=0.01, beta_1=0.7, beta_2=0.95, epsilon=1e-3), start, gradients)
+    decay = 0.01 if name == "adamw" else 0
+    for i in range(2):
+        expected = adam_by_hand(start[i], [g[i] for g in gradients], 0.01, 0, decay, (0.7, 0.95), 1e-3)
+        np.testing.assert_allclose(found[i], expected, rtol=2e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_sgd_with_l2_is_pytorchs(problem, nesterov):
+    start, gradients = problem
+    found = run(optimizers.sgd(learning_rate=0.1, momentum=0.8, nesterov=nesterov, l2=0.01), start, gradients)
     for i in range(2):
         w, velocity = start[i].astype("float64"), 0
         for g in gradients:
             g = g[i] + 0.01 * w
-            velocity = 0.9 * velocity + g
-            w = w - 0.1 * (g + 0.9 * velocity)
+            velocity = 0.8 * velocity + g
+            w = w - 0.1 * (g + 0.8 * velocity if nesterov else velocity)
         np.testing.assert_allclose(found[i], w, rtol=1e-4, atol=1e-6)
 
 
@@ -165,11 +177,13 @@ def test_two_ways_of_clipping_are_refused():
         ("lion", "beta_2", 1.5),
         ("sgd", "momentum", 1.0),
         ("sgd", "l2", -1e-4),
+        ("adam", "clip_norm", 0.0),
+        ("muon", "clip_value", -1.0),
         ("muon", "others_momentum", 1.0),
     ],
 )
 def test_what_makes_no_sense_is_refused(name, option, value):
-    with pytest.raises(ValueError, match=f"`{option}` must be at least 0"):
+    with pytest.raises(ValueError, match=f"`{option}` must be (at least|greater than) 0"):
         getattr(optimizers, name)(**{option: value})
 
 
@@ -236,14 +250,21 @@ def test_muon_is_that_of_its_authors(problem, shape, normalize):
     gradients = [[rng.normal(size=shape).astype("float32"), *step] for step in gradients]
     rates = LearningRateTable(np.linspace(0.3, 0.1, STEPS))
     optimizer = optimizers.muon(
-        learning_rate=rates, normalize=normalize, others_factor=0.5, l2=0.01, norm_bias_factor=4.0
+        learning_rate=rates,
+        momentum=0.7,
+        iterations=4,
+        normalize=normalize,
+        others_factor=0.5,
+        others_momentum=0.6,
+        l2=0.01,
+        norm_bias_factor=4.0,
     )
     kernel, dense, beta = run(optimizer, start, gradients, names=("kernel", "kernel2", "beta"))
-    expected = by_muon(start[0], [g[0] for g in gradients], rates.rates, 0.6, 3, normalize)
+    expected = by_muon(start[0], [g[0] for g in gradients], rates.rates, 0.7, 4, normalize)
     np.testing.assert_allclose(kernel, expected, rtol=1e-4, atol=1e-5)
-    expected = by_descent(start[1], [g[1] for g in gradients], 0.5 * rates.rates, 0.85, 0.01)
+    expected = by_descent(start[1], [g[1] for g in gradients], 0.5 * rates.rates, 0.6, 0.01)
     np.testing.assert_allclose(dense, expected, rtol=1e-5, atol=1e-5)
-    expected = by_descent(start[2], [g[2] for g in gradients], 2.0 * rates.rates, 0.85, 0.0025)
+    expected = by_descent(start[2], [g[2] for g in gradients], 2.0 * rates.rates, 0.6, 0.0025)
     np.testing.assert_allclose(beta, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -39,6 +39,12 @@ def test_step_falls_at_its_milestones():
     np.testing.assert_allclose(factors, [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01])
 
 
+def test_other_schedules_warm_up_too():
+    np.testing.assert_allclose(constant(3, 2, warmup_epochs=1), [0.5, 1, 1, 1, 1, 1])
+    factors = step(4, 2, milestones=[2], warmup_epochs=1)
+    np.testing.assert_allclose(factors, [0.5, 1, 1, 1, 0.1, 0.1, 0.1, 0.1])
+
+
 def test_constant_is_constant():
     assert (constant(3, 5) == 1).all()
 
