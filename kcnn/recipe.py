@@ -314,7 +314,7 @@ def differences(old: str, new: str) -> list[str]:
 
     What is `NOT_COMPARED` does not count.
     """
-    before, after = (_flat(tomllib.loads(text)) for text in (old, new))
+    before, after = (_flat(_spelled_out(text)) for text in (old, new))
     for key in NOT_COMPARED:
         before.pop(key, None)
         after.pop(key, None)
@@ -324,6 +324,15 @@ def differences(old: str, new: str) -> list[str]:
         for key in keys
         if before.get(key, REQUIRED) != after.get(key, REQUIRED)
     ]
+
+
+def _spelled_out(text: str) -> dict[str, Any]:
+    """Return a recipe with all defaults, among them those of options that it was written before."""
+    values = tomllib.loads(text)
+    try:
+        return validate(values).model_dump(mode="json", exclude_none=True)
+    except RecipeError:  # it has an option that is no more
+        return values
 
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:

@@ -69,6 +69,7 @@ def test_the_seed_decides_the_weights_and_the_augmentation(digits):
 def test_what_happens_beside_the_training_is_what_the_recipe_says(digits, tmp_path):
     settings = (
         "callbacks.ema.decay=0.9",
+        "callbacks.ema.every=7",
         "callbacks.best=true",
         "callbacks.early_stopping.patience=3",
         "callbacks.tensorboard=true",
@@ -79,6 +80,7 @@ def test_what_happens_beside_the_training_is_what_the_recipe_says(digits, tmp_pa
         found, history = assemble.callbacks(loaded, assemble.assemble(loaded, digits), Run(tmp_path))
         assert {type(each).__name__ for each in found} == expected | {"StopOnNaN", "RunHistory"}
         assert history in found
+        assert [each.every for each in found if type(each).__name__ == "AverageWeights"] == [7] * bool(chosen)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])

@@ -79,9 +79,28 @@ def test_a_device_is_one_of_those_that_are_visible(monkeypatch, backend_name, le
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", lent or "")
     if lent is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if device == "cpu":
+        for name in ("JAX_PLATFORMS", "KERAS_TORCH_DEVICE"):
+            monkeypatch.delenv(name)
     backend.select(backend_name, device)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == expected
-    assert ("JAX_PLATFORMS" in os.environ) == (device == "cpu")
+    for name in ("JAX_PLATFORMS", "KERAS_TORCH_DEVICE"):
+        assert os.environ.get(name) == ("cpu" if device == "cpu" else None)
+
+
+def test_each_variable_of_full_float32_is_set(monkeypatch, backend_name):
+    for name in backend.FULL_FLOAT32:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    backend.select(backend_name)
+    assert (os.environ["NVIDIA_TF32_OVERRIDE"], os.environ["JAX_DEFAULT_MATMUL_PRECISION"]) == ("0", "highest")
+
+
+def test_children_share_a_gpu(tmp_path):
+    from kcnn.workflows._child import Child
+
+    found = Child("m", "jax", tmp_path).environment
+    assert (found["XLA_PYTHON_CLIENT_PREALLOCATE"], found["TF_FORCE_GPU_ALLOW_GROWTH"]) == ("false", "true")
 
 
 @pytest.mark.parametrize(("lent", "why"), [("4,5", "4,5 counts from gpu:0 to gpu:1"), ("", " hides every GPU")])

@@ -40,6 +40,11 @@ def serve():
             _train(recipe, dataset, weights, request, Run(Path(folder)), requests, imported)
 
 
+def longest(stages, epochs):
+    """Return the stage that most of the epochs belong to: what a training spends its time with."""
+    return max(stages, key=lambda stage: min(stage.last, epochs) - stage.first)
+
+
 def _train(recipe, dataset, weights, request, run, requests, imported):
     from kcnn.assemble import ValidationSequence, assemble, callbacks
     from kcnn.callbacks.checkpoints import SaveCheckpoints
@@ -56,7 +61,7 @@ def _train(recipe, dataset, weights, request, run, requests, imported):
     epochs = max(wanted, 1 + math.ceil(rounds * steps / max(in_epoch - 1, 1)))
     recipe = recipe.model_copy(update={"epochs": epochs})
     training = assemble(recipe, dataset, weights)
-    training.enter(max(training.stages, key=lambda stage: min(stage.last, wanted) - stage.first))  # the longest
+    training.enter(longest(training.stages, wanted))
     validation, evaluated = None, 0
     if training.validation is not None:
         some = _Some(training.validation.batches, request["steps"])

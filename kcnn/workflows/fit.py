@@ -167,10 +167,12 @@ def _train(run, recipe, dataset, weights, identity, resumed, extra_callbacks, sa
             # Makes the metrics' variables, to be restored.
             training.model.test_on_batch(*training.batches[step % steps])
         watching.begin()
-        if step >= len(training.batches) and not history.rows:  # with --force
+        kept = any(isinstance(each, KeepBest) and each.weights is not None for each in own)
+        # With --force there may be fewer steps than are done. Weights from within an epoch have no numbers.
+        if step >= len(training.batches) and (not history.rows or (step % steps and not kept)):
             raise UsageError(
-                f"{step:,} steps are done and no epoch, and the whole training has {len(training.batches):,} now: "
-                "give it more epochs."
+                f"{step:,} steps are done, which end no epoch, and the whole training has {len(training.batches):,} "
+                "now: give it more epochs."
             )
         restored()
         _tell_data(run, dataset)

@@ -64,12 +64,13 @@ class Recorder(keras.callbacks.Callback):
         self.steps.append(copied(self.model))
 
 
-def test_the_average_covers_every_weight_and_the_statistics_too():
+@pytest.mark.parametrize("every", [1, 5])
+def test_the_average_covers_every_weight_and_the_statistics_too(every):
     model, x, y = model_and_data()
     recorder = Recorder()
-    fit(model, x, y, [recorder, AverageWeights(0.9)])
+    fit(model, x, y, [recorder, AverageWeights(0.9, every)])
     average = [w.astype("float64") for w in recorder.steps[0]]
-    for count, weights in enumerate(recorder.steps[1:], 1):
+    for count, weights in enumerate(recorder.steps[every::every], 1):
         decay = min(0.9, (1 + count) / (10 + count))
         average = [decay * a + (1 - decay) * w for a, w in zip(average, weights, strict=True)]
     for weight, found, expected in zip(model.weights, model.get_weights(), average, strict=True):
@@ -214,3 +215,11 @@ def test_the_time_before_a_stop_counts(tmp_path, monkeypatch):
     now[0] = 8.0
     after.on_epoch_end(0, {"loss": 1.0, "accuracy": 0.5})
     assert (after.rows[0]["seconds"], after.rows[0]["images_per_second"]) == (8.0, 5.0)
+
+
+def test_a_loss_is_looked_at_within_an_epoch_too():
+    watch = StopOnNaN(lambda step: 0.1)
+    for step in range(1, 50):
+        watch.on_train_batch_end(0, {"loss": 1.0 if step < 3 else np.nan})
+    with pytest.raises(TrainingError, match="step 50"):
+        watch.on_train_batch_end(0, {"loss": np.nan})

@@ -7,6 +7,7 @@ from keras import layers
 
 from kcnn.errors import UsageError
 from kcnn.explain.network import TakenApart
+from kcnn.registry import METHODS
 
 
 def ending(kind):
@@ -149,3 +150,19 @@ def test_derivatives_by_pixels_are_those_of_the_network_in_float64(policy, image
     assert 0.1 < on.mean() < 0.9
     own = (on * scale * dense.T[classes][:, None, None] / 64) @ kernel[0, 0].T * [0.1, 0.2, 0.3]
     np.testing.assert_allclose(TakenApart(model).pixel_gradients(images, classes), own, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_a_map_lies_on_an_image_that_is_not_square(name):
+    inputs = keras.Input((8, 16, 1))
+    x = layers.Conv2D(1, 1, use_bias=False, name="features")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, use_bias=False, name="logits")(layers.Flatten()(x)))
+    corner = np.zeros((8, 16, 2), "float32")
+    corner[:2, 12:, 1] = 0.01
+    model.set_weights([np.ones((1, 1, 1, 1)), corner.reshape(-1, 2)])
+    (found,) = METHODS.get(name)(TakenApart(model), np.full((1, 8, 16, 1), 200, "float32"), np.array([1]))
+    assert found.shape == (8, 16)
+    if name in ("hires_cam", "layer_cam", "smooth_grad", "integrated_gradients", "occlusion"):
+        row, column = np.unravel_index(found.argmax(), found.shape)
+        assert row < 2
+        assert column >= 12

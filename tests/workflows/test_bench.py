@@ -363,3 +363,12 @@ def test_data_that_is_not_there_is_one_line(kcnn, tmp_path):
     assert (code, out) == (2, "")
     assert "There is no file or folder" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("border", "end", "epochs", "expected"), [(3, 12, 12, 1), (8, 12, 12, 0), (8, 99, 10, 0)])
+def test_the_longest_stage_is_measured(border, end, epochs, expected):
+    from kcnn.assemble import Stage
+    from kcnn.workflows._speed import longest
+
+    stages = Stage(0, border, ("frozen",)), Stage(border, end)
+    assert longest(stages, epochs) is stages[expected]

@@ -64,6 +64,23 @@ def test_fewer_steps_than_are_done_end_the_run(tmp_path, epochs):
     assert len(learned(run)) == epochs + 1
 
 
+def test_weights_from_within_an_epoch_have_no_numbers(tmp_path):
+    run, _ = stopped(tmp_path, At(kill, step=STEPS + 3), "callbacks.best=false", "run.checkpoint_seconds=0")
+    with pytest.raises(UsageError, match="more epochs"):
+        resume(run, recipe=recipe.load(run.recipe, ("epochs=1",)), force=True)
+    resume(run, recipe=recipe.load(run.recipe, ("epochs=2",)), force=True)
+    assert len(learned(run)) == 3
+
+
+def test_an_option_that_came_later_is_no_difference(half):
+    latest = checkpoint.latest(half.checkpoints)
+    identity = latest.state["identity"]
+    older = identity["recipe"].replace("decay_norm_and_bias = true\n", "")
+    assert older != identity["recipe"]
+    checkpoint.save(half.checkpoints, latest.step, latest.state | {"identity": identity | {"recipe": older}})
+    resume(half)
+
+
 def test_a_training_that_has_no_epoch_and_no_step_left_is_told(tmp_path):
     settings = ("run.checkpoint_seconds=0", "optimizer.accumulation_steps=1")
     run, _ = stopped(tmp_path, At(kill, step=3), *settings)

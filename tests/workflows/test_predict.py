@@ -14,9 +14,13 @@ import keras
 import numpy as np
 import pytest
 from archives import pack
+from made_runs import made_run
 from PIL import Image
 
+from kcnn import data
+from kcnn import recipe as recipes
 from kcnn.classifier import Classifier
+from kcnn.data.decode import decode
 from kcnn.data.named import named_images
 from kcnn.errors import KcnnError, RunError, UsageError
 from kcnn.metrics.calibration import softmax
@@ -96,8 +100,6 @@ def test_the_model_file_needs_no_kcnn(smoke_run, other_backends, digit_files, tm
     import os
     import subprocess
     import sys
-
-    from kcnn.data.decode import decode
 
     file = next(digit_files.glob("*.png"))
     classifier = Classifier.open(smoke_run.path)
@@ -389,7 +391,6 @@ def test_who_has_no_embeddings_is_told_so(digit_files):
 
 
 def test_test_time_augmentation_is_that_of_the_classifier(smoke_run, digit_files):
-    from kcnn.data.decode import decode
     from kcnn.tta import averaged
 
     classifier = Classifier.open(smoke_run.path)
@@ -402,3 +403,28 @@ def test_test_time_augmentation_is_that_of_the_classifier(smoke_run, digit_files
         np.testing.assert_allclose(one.embedding, embedding, atol=1e-4)
     plain = list(predict(classifier, files, top=10))
     assert max(abs(dict(a.top)["3"] - dict(b.top)["3"]) for a, b in zip(found, plain, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("resize", ["pad", "stretch"])
+def test_images_get_their_shape_as_for_the_training(jpegs, tmp_path, resize):
+    shape, names = (24, 40, 3), ["blue", "green", "grey", "red"]
+    run = made_run(tmp_path, "simple_cnn", jpegs, "model.width=4", "data.image_size=[24, 40]", f"data.resize={resize}")
+    files = sorted(map(str, jpegs.rglob("*.jpg")))[:6]
+    pixels = np.stack([decode(file, shape, resize) for file in files])
+    assert all((one != decode(file, shape, "crop")).any() for one, file in zip(pixels, files, strict=True))
+    train = data.load(recipes.load(run.recipe).data, 0).train
+    np.testing.assert_array_equal(train.images[0], decode(jpegs / train.names[0], shape, resize))
+    classifier = Classifier.open(run.path)
+    expected = classifier.model.predict_on_batch(pixels.astype("float32"))
+    for opened in (classifier, Classifier.open(run.model)):
+        for one, row in zip(predict(opened, files, top=4), expected, strict=True):
+            assert dict(one.top) == pytest.approx(dict(zip(names, row.tolist(), strict=True)), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_code_in_a_file_is_not_run(tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(keras.layers.Lambda(lambda x: x * 2)(inputs))
+    keras.Model(inputs, keras.layers.Dense(4)(x)).save(tmp_path / "x.keras")
+    with pytest.raises(RunError, match=r"[Ll]ambda"):
+        Classifier.open(tmp_path / "x.keras")

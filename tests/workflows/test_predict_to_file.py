@@ -1,6 +1,7 @@
 """Files of predictions: whole or not at all, and gone on with to the same bytes after any kind of end."""
 
 import csv
+import dataclasses
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from archives import pack
@@ -288,6 +290,7 @@ def begun(write, tmp_path):
         ({"threshold": 0.5}, r"threshold: None -> 0\.5"),
         ({"tta": "flip"}, r"tta: None -> flip"),
         ({"form": "jsonl"}, r"form: csv -> jsonl"),
+        ({"embeddings": True}, r"embeddings: False -> True"),
     ],
 )
 def test_other_options_are_refused_and_nothing_is_changed(begun, write, options, message):
@@ -296,6 +299,24 @@ def test_other_options_are_refused_and_nothing_is_changed(begun, write, options,
         write(begun, resume=True, **options)
     assert begun.with_name("answers.csv.part").read_bytes() == before
     assert write(begun, resume=True) == (22, 2)
+
+
+def test_another_temperature_or_backend_is_refused(begun, write, model, smoke_run, images, monkeypatch):
+    soft = dataclasses.replace(model, temperature=2.0)
+    with pytest.raises(UsageError, match=r"temperature: 1\.0 -> 2\.0"):
+        predict_to_file(
+            soft,
+            named_images([images])[0],
+            begun,
+            form="csv",
+            source=smoke_run.path,
+            command="again",
+            resume=True,
+            top=3,
+        )
+    monkeypatch.setattr(keras.config, "backend", lambda: "another")
+    with pytest.raises(UsageError, match=r"backend: .* -> another"):
+        write(begun, resume=True)
 
 
 def test_another_model_is_refused(begun, model, smoke_run, images, tmp_path):

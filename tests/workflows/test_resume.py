@@ -306,3 +306,11 @@ def test_auxiliary_heads_go_on_where_they_stood(tmp_path):
     run, _ = stopped(tmp_path, At(kill, step=3), *settings)
     resume(run)
     assert_same(run, expected)
+
+
+def test_a_run_is_held_from_its_first_step(tmp_path):
+    def another():
+        with pytest.raises(RunError, match="Another process is training"), Run(tmp_path / "run").lock():
+            pass
+
+    fit(loaded("epochs=1"), out=tmp_path, name="run", extra_callbacks=[At(another, step=1)])

@@ -329,3 +329,21 @@ def test_a_real_export_answers_as_its_run_does(smoke_run, tmp_path, child, kcnn,
         found = post(client, Path(file).read_bytes(), params={"top": 10}).json()["predictions"][0]["top"]
         assert {row["label"]: row["probability"] for row in found} == pytest.approx(expected, abs=1e-5)
         assert post(client, Path(file).read_bytes(), path="/v1/explain", timeout=120).json()["label"] == "3"
+
+
+def test_what_the_call_says_reaches_the_server(smoke_run, kcnn, monkeypatch):
+    served = []
+    monkeypatch.setattr(module, "run", lambda app, service, bound, **_: (served.append(service), bound.close()))
+    words = "--queue 5 --max-images 9 --max-body 0.5 --max-pixels 2 --timeout 7 --batch 3 --window 40"
+    assert kcnn("serve", smoke_run.path, "--port", 0, *words.split())[0] == 0
+    (service,) = served
+    assert service.limits == Limits(body=2**19, images=5, pixels=2_000_000, waiting=5, seconds=7.0)
+    assert (service._answers.most, service._answers.window, service._answers.waiting) == (3, 0.04, 5)
+    assert service._second is service._model  # Keras answers and explains in turns
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "torch", "jax"])
+def test_batches_are_filled_up_on_jax_alone(smoke_run, monkeypatch, name):
+    monkeypatch.setattr(module.backend, "current", lambda: name)
+    served = module._open(find_sources(smoke_run.path), most=8, calibrated=False, use_keras=lambda: None)
+    assert served.answerer._padded == (name == "jax")
