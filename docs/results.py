@@ -14,6 +14,7 @@ from ship import ROOT, shipped
 
 from kcnn import recipe as recipes
 from kcnn.cli.fit import command as fit
+from kcnn.errors import RecipeError
 from kcnn.files import write_text
 from kcnn.metrics.spread import spread
 from kcnn.run import Run, Seeds
@@ -112,7 +113,7 @@ def _copy_of_data(run):
 def recipe_of(command, otherwise):
     """Return the recipe that a `kcnn fit` names and what it sets, or the run's name where it was not trained so.
 
-    Left out are the seed and what changes nothing of the training.
+    Left out are the seed, what changes nothing of the training, and what the recipe says by now itself.
     """
     words = shlex.split(command or "")
     if words[:2] != ["kcnn", "fit"]:
@@ -123,7 +124,15 @@ def recipe_of(command, otherwise):
     silent = ("run.", "data.about=", "seed=", *(["epochs="] if given["epochs"] else []))
     changed = [setting for setting in given["settings"] or () if not setting.startswith(silent)]
     changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
-    return ", ".join([recipe or otherwise, *changed])
+    return ", ".join([recipe or otherwise, *(setting for setting in changed if _is_news(given["recipe"], setting))])
+
+
+def _is_news(recipe, setting):
+    """Return whether a setting says anything else than the recipe."""
+    try:
+        return recipe is None or recipes.load(recipe, (setting,)) != recipes.load(recipe)
+    except RecipeError:  # it is no more
+        return True
 
 
 def _accuracy(seeds, metrics, prefix=""):

@@ -10,6 +10,7 @@ import pytest
 import results
 import ship
 
+from kcnn import recipe as recipes
 from kcnn.run import Run
 
 
@@ -29,6 +30,11 @@ def test_the_page_is_that_of_the_runs():
         ("kcnn fit --data x.zip", "folder"),
         ("kcnn fit a --set model.name=plain20 --set run.licence=MIT --epochs 3", "a, model.name=plain20, epochs=3"),
         ("kcnn fit a --seed 0 --set seed=1", "a"),
+        ("kcnn fit smoke --set seed=1 --set model.depth=3 --epochs 3", "smoke, model.depth=3, epochs=3"),
+        (
+            f"kcnn fit cifar10_simple_cnn --set batch_size=128 --epochs {recipes.load('cifar10_simple_cnn').epochs}",
+            "cifar10_simple_cnn",
+        ),
         ("kcnn fit a --set epochs=3 --epochs 5", "a, epochs=5"),
         ("kcnn fit a --set model.weights=imagenet --set data.about=mine", "a, model.weights=imagenet"),
         ("kcnn fit saved_models/x/recipe.toml", "x"),
