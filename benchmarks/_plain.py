@@ -1,11 +1,11 @@
 """What the plain trainings share: their options, where they compute, and the images as tensors there."""
 
 import argparse
-import os
-
-os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # float32 is float32, as in kcnn
 
 import torch
+
+# float32 is float32, as in kcnn.
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -124,15 +124,17 @@ def recipe_of(command, otherwise):
     silent = ("run.", "data.about=", "seed=", *(["epochs="] if given["epochs"] else []))
     changed = [setting for setting in given["settings"] or () if not setting.startswith(silent)]
     changed += [f"epochs={given['epochs']}"] if given["epochs"] else []
-    return ", ".join([recipe or otherwise, *(setting for setting in changed if _is_news(given["recipe"], setting))])
+    return ", ".join([recipe or otherwise, *_news(given["recipe"], changed)])
 
 
-def _is_news(recipe, setting):
-    """Return whether a setting says anything else than the recipe."""
+def _news(recipe, settings):
+    """Return the settings without which the training would be another one."""
     try:
-        return recipe is None or recipes.load(recipe, (setting,)) != recipes.load(recipe)
+        whole = recipes.load(recipe or "", tuple(settings))
+        others = [tuple(each for each in settings if each != setting) for setting in settings]
+        return [setting for setting, rest in zip(settings, others, strict=True) if recipes.load(recipe, rest) != whole]
     except RecipeError:  # it is no more
-        return True
+        return settings
 
 
 def _accuracy(seeds, metrics, prefix=""):

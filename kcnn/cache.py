@@ -14,7 +14,8 @@ import platformdirs
 from kcnn.errors import UsageError
 
 # Of a folder that KCNN_CACHE names nothing is ever listed or removed but what has such a name in one of these.
-OWN = re.compile(r"\.?[0-9a-f]{16,}([.-].*)?")  # an entry, a note, or what is being written of either
+# An entry, a note, or what is being written of either; 16 digits are those of a processor.
+OWN = re.compile(r"[0-9a-f]{16}|[0-9a-f]{32}(\.json)?|\.[0-9a-f]{32}-\w{8}(\.json)?")
 KINDS = {
     "datasets": "decoded images",
     "jax": "compiled steps",
@@ -87,7 +88,10 @@ def clear(kind: str | None = None) -> list[Kind]:
     cleared = [found for found in contents() if kind in (None, found.name)]
     for found in cleared:
         for entry in list(_entries(found.path)):
-            remove(Path(entry))
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                Path(entry).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # somebody keeps other things in it
             found.path.rmdir()
     return cleared

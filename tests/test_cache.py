@@ -106,8 +106,8 @@ def test_a_limit_that_is_no_number(monkeypatch, text):
 
 def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
     monkeypatch.setenv("KCNN_CACHE_LIMIT", "1")
-    fresh = write(own / f"datasets/.{ONE}-x/pixels.npy", 10).parent
-    old = write(own / f"datasets/.{TWO}-x/pixels.npy", 10).parent
+    fresh = write(own / f"datasets/.{ONE}-abcd_123/pixels.npy", 10).parent
+    old = write(own / f"datasets/.{TWO}-abcd_123/pixels.npy", 10).parent
     os.utime(old, (1, 1))
     assert cache.make_room(own / "datasets", 10)
     assert fresh.exists()
@@ -116,7 +116,7 @@ def test_what_killed_writers_left_goes_after_a_day(own, monkeypatch):
 
 def test_nothing_goes_where_that_would_not_do(own, monkeypatch):
     monkeypatch.setenv("KCNN_CACHE_LIMIT", str(100 / 2**30))
-    write(own / f"datasets/.{TWO}-x/pixels.npy", 95)
+    write(own / f"datasets/.{TWO}-abcd_123/pixels.npy", 95)
     good = write(own / f"datasets/{ONE}/pixels.npy", 20)
     assert not cache.make_room(own / "datasets", 10)
     assert good.exists()
@@ -144,6 +144,7 @@ def test_the_verb_lists_and_clears(own, kcnn):
 def test_what_others_keep_in_a_folder_of_that_name_stays(own, monkeypatch):
     monkeypatch.setenv("KCNN_CACHE_LIMIT", str(50 / 2**30))
     photo, git = write(own / "datasets/pets/cat/1.jpg", 100), write(own / "datasets/.git/HEAD", 5)
+    others = [write(own / f"datasets/{name}", 100) for name in (f"{ONE}.jpg", "2026112818270400.jpg", f"{TWO}-cats/1")]
     os.utime(git.parent, (1, 1))
     assert cache.contents() == []
     entry = write(own / f"datasets/{ONE}/pixels.npy", 45)
@@ -152,5 +153,13 @@ def test_what_others_keep_in_a_folder_of_that_name_stays(own, monkeypatch):
     write(own / f"datasets/{ONE}.json", 5)
     assert [(kind.name, kind.size) for kind in cache.clear()] == [("datasets", 5)]
     assert cache.contents() == []
-    assert photo.exists()
-    assert git.exists()
+    assert all(path.exists() for path in (photo, git, *others))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may remove everything")
+def test_what_cannot_be_removed_is_not_told_as_removed(own):
+    entry = write(own / f"datasets/{ONE}/pixels.npy", 5).parent
+    entry.chmod(0o500)
+    with pytest.raises(PermissionError):
+        cache.clear()
+    entry.chmod(0o700)

@@ -30,6 +30,10 @@ def test_the_page_is_that_of_the_runs():
         ("kcnn fit --data x.zip", "folder"),
         ("kcnn fit a --set model.name=plain20 --set run.licence=MIT --epochs 3", "a, model.name=plain20, epochs=3"),
         ("kcnn fit a --seed 0 --set seed=1", "a"),
+        (
+            "kcnn fit cifar10_simple_cnn --set optimizer.name=lion --set optimizer.beta_2=0.999",
+            "cifar10_simple_cnn, optimizer.name=lion, optimizer.beta_2=0.999",
+        ),
         ("kcnn fit smoke --set seed=1 --set model.depth=3 --epochs 3", "smoke, model.depth=3, epochs=3"),
         (
             f"kcnn fit cifar10_simple_cnn --set batch_size=128 --epochs {recipes.load('cifar10_simple_cnn').epochs}",
