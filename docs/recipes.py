@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from kcnn import reference
-from kcnn.cli._reference import WHAT
 from kcnn.files import write_text
 
 PAGE = Path(__file__).parent / "recipes.md"
@@ -37,12 +36,12 @@ def page() -> str:
         if table == "model":
             keys = [key for key in first.keys if key.name == "weights"]
             parts.append(
-                f"The network: `name` is one of {len(found)}, which [architectures.md](architectures.md) compares and "
-                "`kcnn models` lists. `kcnn models resnet18` tells the options of one. All have\n"
+                f"{reference.PURPOSES[table]}: `name` is one of {len(found)}, which [architectures.md](architectures.md)"
+                " compares and `kcnn models` lists. `kcnn models resnet18` tells the options of one. All have\n"
             )
             parts.append(_rows(keys))
         elif first.name:
-            parts.append(f"{WHAT[table]}. `name` is one of these:\n")
+            parts.append(f"{reference.PURPOSES[table]}. `name` is one of these:\n")
             for entry in found:
                 parts.append(f"### `{entry.name}`\n\n{entry.summary}\n")
                 parts.append(_rows(entry.keys))
@@ -55,7 +54,7 @@ def _rows(keys):
     lines = ["| key | default | |", "|---|---|---|"]
     for key in keys:
         default = "" if key.default is None else f"`{json.dumps(key.default)}`"
-        others = ", ".join(f"`{json.dumps(one)}`" for one in key.choices if one != key.default)
+        others = ", ".join(f"`{one}`" for one in key.others)
         meaning = f"{key.meaning} Or {others}." if others else key.meaning
         lines.append(f"| `{key.name}` | {default} | {meaning.replace('|', chr(92) + '|')} |")
     return "\n".join(lines) + "\n"

@@ -87,7 +87,7 @@ def clear(kind: str | None = None) -> list[Kind]:
         raise UsageError(f"The cache holds no {kind!r}. Expected one of: {', '.join(KINDS)}.")
     cleared = [found for found in contents() if kind in (None, found.name)]
     for found in cleared:
-        for entry in list(_entries(found.path)):
+        for entry in list(_entries(found.path)):  # not by `remove`, which says nothing of what it leaves
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:

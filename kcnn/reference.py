@@ -1,5 +1,6 @@
 """What a recipe may say, for people: its tables, what each may name, and their keys with default, range and meaning."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -12,6 +13,14 @@ from kcnn.errors import UsageError
 from kcnn.recipe import REGISTRIES
 from kcnn.registry import did_you_mean
 from kcnn.schema import Component, ModelComponent, Recipe, components
+
+# What a table is for that names one of several things.
+PURPOSES = {
+    "augment": "What is done to the training images, as often as wanted, in this order",
+    "model": "The network",
+    "optimizer": "How the weights move",
+    "schedule": "How the learning rate changes",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,11 @@ class Key:
     default: Any
     choices: tuple[str, ...]
     meaning: str
+
+    @property
+    def others(self) -> list[str]:
+        """The words that it may be beside its default, as in TOML."""
+        return [json.dumps(one) for one in self.choices if one != self.default]
 
 
 @dataclass(frozen=True)

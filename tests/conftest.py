@@ -65,7 +65,7 @@ ONCE = (
     "workflows/test_curves.py",
     "workflows/test_describe.py",
     "workflows/test_diagram.py",
-    "workflows/test_predict_to_file.py",
+    "workflows/predict_to_file",
     "workflows/test_quantised_export.py",
     "workflows/test_report.py",
     "workflows/test_serve.py",

@@ -4,12 +4,9 @@ import itertools
 import json
 import textwrap
 
+from kcnn.reference import PURPOSES
+
 WIDTH = 100
-WHAT = {
-    "augment": "What is done to the training images, as often as wanted, in this order",
-    "optimizer": "How the weights move",
-    "schedule": "How the learning rate changes",
-}
 
 
 def in_full(entry):
@@ -21,9 +18,8 @@ def in_full(entry):
         lines.append(f"name = {json.dumps(entry.name)}")
     for key in entry.keys:
         lines += _comment(key.meaning)
-        others = ", ".join(json.dumps(one) for one in key.choices if one != key.default)
         value = f"{key.name} = {json.dumps(key.default)}" if key.default is not None else f"# {key.name} = ..."
-        lines.append(f"{value}  # or {others}" if others else value)
+        lines.append(f"{value}  # or {', '.join(key.others)}" if key.others else value)
     return "\n".join(lines)
 
 
@@ -37,10 +33,10 @@ def in_short(entries):
             lines += textwrap.wrap(f"{first.header} {first.summary}".strip(), WIDTH)
             lines += _indented(", ".join(key.name for key in first.keys))
         elif first.table == "model":
-            lines.append(f"{first.header} The network, of which `kcnn models` tells more; name is one of")
+            lines.append(f"{first.header} {PURPOSES['model']}, of which `kcnn models` tells more; name is one of")
             lines += _indented(", ".join(entry.name for entry in found))
         else:
-            lines += [f"{first.header} {WHAT[first.table]}; name is one of"]
+            lines += [f"{first.header} {PURPOSES[first.table]}; name is one of"]
             width = max(len(entry.name) for entry in found)
             lines += [f"  {entry.name:{width}s} {entry.summary}" for entry in found]
         lines.append("")

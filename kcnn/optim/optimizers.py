@@ -24,7 +24,7 @@ def adam(
     Args:
         learning_rate: At the schedule's peak.
         beta_1, beta_2: Decay of the running mean of the gradient, and of its square; 0 to below 1.
-        epsilon: Added to the root of the second.
+        epsilon: Added to the root of the mean square, by which a step is divided.
         l2: Times each variable, is added to its gradient.
         decay_norm_and_bias: Whether the decay is also of what has one dimension: norms and biases.
         clip_norm: The largest norm of all gradients together; larger ones are scaled down.

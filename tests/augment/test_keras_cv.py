@@ -60,7 +60,6 @@ def test_options_are_checked_before_anything_is_imported():
 @pytest.mark.parametrize("deterministic", ["true", "false"])
 def test_they_can_be_trained_with(tmp_path, deterministic, backend_name):
     """Where operations are deterministic TensorFlow lends no random numbers, which parts of AugMix ask for."""
-    pytest.importorskip("keras_cv")
     names = ("keras_cv_aug_mix", "keras_cv_rand_augment", "keras_cv_grid_mask")
     augment = ", ".join(f'{{name="{name}"}}' for name in names)
     words = ["fit", "smoke", "--epochs", "1", "--out", str(tmp_path)]

@@ -106,6 +106,14 @@ def test_fewer_epochs_than_are_done_end_the_run(half):
     assert len(learned(half)) == 2
 
 
+def killed(images, tmp_path, step, *settings):
+    """Return the run that is left of a training on a folder of images."""
+    loaded = recipe.load("smoke", settings, data=str(images))
+    with pytest.raises(Killed):
+        fit(loaded, out=tmp_path, name="run", extra_callbacks=[At(kill, step=step)])
+    return Run.open_unfinished(tmp_path / "run")
+
+
 def test_other_data_is_refused(tmp_path):
     images = tmp_path / "images"
     rng = np.random.default_rng(0)
@@ -116,14 +124,7 @@ def test_other_data_is_refused(tmp_path):
         for index in range(20):
             Image.fromarray(rng.integers(0, 256, (8, 8), dtype="uint8")).save(images / name / f"{index}.png")
     settings = ("epochs=4", "batch_size=8", "data.validation=0.2")
-    with pytest.raises(Killed):
-        fit(
-            recipe.load("smoke", settings, data=str(images)),
-            out=tmp_path,
-            name="run",
-            extra_callbacks=[At(kill, step=6)],
-        )
-    run = Run.open_unfinished(tmp_path / "run")
+    run = killed(images, tmp_path, 6, *settings)
     moved = images.rename(tmp_path / "moved")
     assert checkpoint.found(run.checkpoints)
     first = moved / "a" / "0.png"
@@ -147,14 +148,8 @@ def test_other_data_that_is_forced_is_the_runs_own_from_then_on(digit_files, tmp
             file.rename(more / str(int(odd) % 2) / file.name)
         (more / odd).rmdir()
     settings = ("epochs=3", "batch_size=4", "data.validation=0.2", "data.test=0.2", "run.checkpoint_seconds=0")
-    with pytest.raises(Killed):
-        fit(
-            recipe.load("smoke", settings, data=str(first)),
-            out=tmp_path,
-            name="run",
-            extra_callbacks=[At(kill, step=2)],
-        )
-    run = resume(Run(tmp_path / "run"), recipe=recipe.load(tmp_path / "run", data=str(more)), force=True)
+    run = killed(first, tmp_path, 2, *settings)
+    run = resume(run, recipe=recipe.load(run.recipe, data=str(more)), force=True)
     found = evaluate(run, data_path=str(more.rename(tmp_path / "moved")))
     assert (found.what, found.data) == ("test", None)
 
