@@ -37,8 +37,8 @@ def page() -> str:
             keys = [key for key in first.keys if key.name == "weights"]
             parts.append(
                 f"{reference.PURPOSES[table]}: `name` is one of {len(found)}, which "
-                "[architectures.md](architectures.md) compares and `kcnn models` lists. `kcnn models resnet18` tells the "
-                "options of one. All have\n"
+                "[architectures.md](architectures.md) compares and `kcnn models` lists. `kcnn models resnet18` tells "
+                "the options of one. All have\n"
             )
             parts.append(_rows(keys))
         elif first.name:
